@@ -1,0 +1,1 @@
+"""Neighbours that survive a model upgrade."""

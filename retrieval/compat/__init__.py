@@ -1,0 +1,1 @@
+"""One model's vectors in another model's space."""

@@ -1,0 +1,55 @@
+"""Errors of the `vsa` package.
+
+::
+
+    VSAError
+    ├── InvalidRecordError (ValueError)   a value that is not JSON, or a line that does not parse
+    │   └── LimitError                    a value beyond the limits: depth, string length, leaves, line length
+    ├── EncoderStateError (ValueError)    a saved encoder that is damaged or altered
+    │   └── NewerFormatError              a saved encoder of a later format version
+    └── UnknownPathError (KeyError)       a path that the encoder or the record does not hold
+
+Bad arguments raise plain ``ValueError`` or ``TypeError``.
+"""
+
+from __future__ import annotations
+
+
+class VSAError(Exception):
+    """Base of every error that `vsa` raises on its own account."""
+
+
+class InvalidRecordError(VSAError, ValueError):
+    """A value is not JSON, or a line of input does not parse.
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong, without the place.
+    line : int or None
+        Line number in the input, from 1, where there is one.
+    """
+
+    def __init__(self, reason: str, *, line: int | None = None) -> None:
+        self.reason = reason
+        self.line = line
+        super().__init__(reason if line is None else f"line {line}: {reason}")
+
+
+class LimitError(InvalidRecordError):
+    """A value goes beyond `vsa.Limits`."""
+
+
+class EncoderStateError(VSAError, ValueError):
+    """A saved encoder is damaged, altered or not an encoder at all."""
+
+
+class NewerFormatError(EncoderStateError):
+    """A saved encoder was written by a later version of the package."""
+
+
+class UnknownPathError(VSAError, KeyError):
+    """A path is not known to the encoder or not held by the record."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
