@@ -145,6 +145,24 @@ def test_a_common_mean_does_not_pass_for_a_relation():
         compat.Isometry.fit(source=source, target=target)
 
 
+def test_a_common_mean_does_not_drown_a_relation():
+    source, target = noisy_pairs(900, 8, 8, noise=4.0)
+    far = 100 * np.ones(8, dtype=np.float32)
+    near = compat.Isometry.fit(source=source, target=target).info.relatedness
+    moved = compat.Isometry.fit(source=source + far, target=target - far).info.relatedness
+    assert near > 5
+    assert moved == pytest.approx(near, rel=0.05)
+
+
+def test_a_step_along_the_rows_is_no_relation():
+    """Held-out rows stop at some 12,000, all before the step; the means take in what comes after."""
+    rng = np.random.default_rng(0)
+    step = np.where(np.arange(40_000) < 13_000, 1.0, -1.0)[:, None]
+    source, target = rng.standard_normal((2, 40_000, 4)) + step
+    with pytest.warns(compat.UnrelatedPairsWarning):
+        compat.Isometry.fit(source=source, target=target)
+
+
 @pytest.mark.parametrize(
     ("source", "target", "error", "message"),
     [

@@ -106,5 +106,5 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(saved, monkeypatch):
 def test_only_plain_numbers_are_stored(tmp_path):
     with pytest.raises(TypeError, match="complex"):
         mapfile.write(tmp_path / "x", "kind", {}, {"z": np.zeros(1, dtype=np.complex128)})
-    with pytest.raises(ValueError, match="JSON compliant|Out of range float"):
+    with pytest.raises(ValueError, match=r"JSON compliant|Out of range float"):
         mapfile.write(tmp_path / "x", "kind", {"nan": float("nan")}, {})
