@@ -146,7 +146,7 @@ def test_a_common_mean_does_not_pass_for_a_relation():
 
 
 def test_a_common_mean_does_not_drown_a_relation():
-    source, target = noisy_pairs(900, 8, 8, noise=4.0)
+    source, target = noisy_pairs(4000, 8, 8, noise=3.0)
     far = 100 * np.ones(8, dtype=np.float32)
     near = compat.Isometry.fit(source=source, target=target).info.relatedness
     moved = compat.Isometry.fit(source=source + far, target=target - far).info.relatedness
