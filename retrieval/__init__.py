@@ -1,1 +1,52 @@
-"""Neighbours that survive a model upgrade."""
+"""Neighbours that survive a model upgrade.
+
+`Gallery` holds ids, payloads and vectors in one folder and finds the nearest; `compat` maps one model's
+vectors into another's space. FAISS and PyTorch are imported by the first call that needs them.
+"""
+
+from __future__ import annotations
+
+from retrieval.errors import (
+    ClosedGalleryError,
+    DamagedGalleryError,
+    DuplicateIdError,
+    GalleryBusyError,
+    GalleryExistsError,
+    GalleryNotFoundError,
+    InvalidIdError,
+    InvalidPayloadError,
+    InvalidVectorError,
+    MissingDependencyError,
+    ModelMismatchError,
+    NewerGalleryError,
+    NoEncoderError,
+    NotAGalleryError,
+    ReadOnlyGalleryError,
+    RetrievalError,
+    UnknownIdError,
+)
+from retrieval.gallery import Gallery
+from retrieval.hits import Hit, HitLists
+
+__all__ = [
+    "ClosedGalleryError",
+    "DamagedGalleryError",
+    "DuplicateIdError",
+    "Gallery",
+    "GalleryBusyError",
+    "GalleryExistsError",
+    "GalleryNotFoundError",
+    "Hit",
+    "HitLists",
+    "InvalidIdError",
+    "InvalidPayloadError",
+    "InvalidVectorError",
+    "MissingDependencyError",
+    "ModelMismatchError",
+    "NewerGalleryError",
+    "NoEncoderError",
+    "NotAGalleryError",
+    "ReadOnlyGalleryError",
+    "RetrievalError",
+    "UnknownIdError",
+]

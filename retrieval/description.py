@@ -1,0 +1,99 @@
+"""What a gallery is and what runs where."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from retrieval import ann
+from retrieval.rows import Model
+from retrieval.schema import database
+from retrieval.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class GalleryInfo:
+    """Facts about a gallery.
+
+    Attributes
+    ----------
+    path : str
+    format : int
+        Format version of the file.
+    generation : int
+        Number of committed writes.
+    count, dim : int
+        Items with a vector of the model, and its width.
+    model : str
+        Name of the model whose vectors are searched.
+    models : dict of str to int
+        Vectors held, by name of the model.
+    encoder : str
+        What turns records into vectors.
+    storage : str
+        Type of the vectors on disk.
+    bytes_on_disk, bytes_in_memory : int
+        Size of the files; size of the vectors when they are loaded for searching.
+    index, device : str
+        What searches, where, and why.
+    faiss, blas : str
+        Version of FAISS and the kernel of its matrix products.
+    threads : int
+        Of a search on the CPU.
+    """
+
+    path: str
+    format: int
+    generation: int
+    count: int
+    dim: int
+    model: str
+    models: dict[str, int]
+    encoder: str
+    storage: str
+    bytes_on_disk: int
+    bytes_in_memory: int
+    index: str
+    device: str
+    faiss: str
+    blas: str
+    threads: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as a dict that `json.dumps` takes."""
+        return asdict(self)
+
+
+def describe(snapshot: Snapshot, encoder: str) -> GalleryInfo:
+    """Facts about the state of a snapshot."""
+    engine = ann.engine()
+    model = snapshot.active
+    files = [file for file in snapshot.folder.iterdir() if file.is_file()]
+    return GalleryInfo(
+        path=str(snapshot.folder),
+        format=snapshot.state.format,
+        generation=snapshot.state.generation,
+        count=model.count,
+        dim=model.dim,
+        model=model.name,
+        models={one.name: one.count for one in snapshot.models.values()},
+        encoder=encoder,
+        storage=f"{model.dtype.value} in {database(snapshot.folder).name}",
+        bytes_on_disk=sum(file.stat().st_size for file in files),
+        bytes_in_memory=_memory(model, snapshot.state.next_item),
+        index="flat: every vector is compared, exactly",
+        device=_device(engine),
+        faiss=engine.version,
+        blas=engine.blas,
+        threads=engine.threads,
+    )
+
+
+def _memory(model: Model, next_item: int) -> int:
+    return model.count * (4 * model.dim + 24) + 8 * next_item
+
+
+def _device(engine: ann.Engine) -> str:
+    if engine.gpus:
+        return f"cpu; {engine.gpus} GPU(s) are there, exact search does not use them yet"
+    return "cpu; this build of FAISS finds no GPU"

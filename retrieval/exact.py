@@ -1,0 +1,125 @@
+"""Exact nearest neighbours under the cosine, with ties in insertion order.
+
+FAISS finds candidates with float32 products, whose rounding differs with the place of a row in the matrix,
+so it neither sees ties nor breaks them. The candidates are scored again in float64 and rounded to float32,
+which gives equal rows equal scores. A row that FAISS left out can only matter if its product is within
+rounding of the k-th score; then the search is widened, in the end to the whole matrix.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval import ann
+
+_SPARE = 16
+_GATHER_BYTES = 32 << 20
+
+
+def exact_scores(
+    X: NDArray[np.float32], rows: NDArray[np.int64], q: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Cosines of some rows with one query, shape (m,): float64 products rounded to float32.
+
+    The same two vectors give the same score wherever the row stands.
+    """
+    scores = np.empty(len(rows), dtype=np.float32)
+    step = max(1, _GATHER_BYTES // (8 * X.shape[1]))
+    wide = q.astype(np.float64)
+    for start in range(0, len(rows), step):
+        part = X[rows[start : start + step]].astype(np.float64)
+        scores[start : start + step] = np.einsum("md,d->m", part, wide)
+    return scores
+
+
+def rounding_bound(dim: int) -> float:
+    """How far a float32 product of unit vectors can be from the true one, in any order of summation.
+
+    Sum of |x_i y_i| <= 1 by Cauchy-Schwarz, so the error is at most dim * 2^-24 to first order (Higham 2002,
+    section 3.1); twice that covers higher orders and lengths that are one only to rounding.
+    """
+    return 2.0 * max(dim, 16) * 2.0**-24
+
+
+def search(
+    Q: NDArray[np.float32], X: NDArray[np.float32], order: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k nearest rows for each query.
+
+    Parameters
+    ----------
+    Q : array, shape (n_queries, dim), float32, unit rows
+    X : array, shape (n, dim), float32, unit rows
+    order : array, shape (n,), int64
+        Insertion order of the rows; the smaller comes first among equal scores.
+    k : int
+        At least 1.
+
+    Returns
+    -------
+    rows : array, shape (n_queries, min(k, n)), int64
+    scores : array, of the same shape, float32
+        Falling; equal scores by rising `order`.
+
+    Notes
+    -----
+    O(n_queries * n * dim) time. Many rows within rounding of the k-th score cost that query one more pass
+    over X.
+    """
+    n = len(X)
+    k = min(k, n)
+    if k == 0 or len(Q) == 0:
+        return np.empty((len(Q), k), dtype=np.int64), np.empty((len(Q), k), dtype=np.float32)
+    width = min(n, k + _SPARE)
+    products, candidates = ann.inner_products(Q, X, width)
+    rows, scores = ranked(Q, X, order, candidates, k)
+    if width < n:
+        bound = rounding_bound(X.shape[1])
+        for open_query in np.flatnonzero(products[:, -1] >= scores[:, -1] - bound).tolist():
+            q = Q[open_query]
+            near = np.flatnonzero(X @ q >= scores[open_query, -1] - bound)
+            rows[open_query], scores[open_query] = best(near, exact_scores(X, near, q), order, k)
+    return rows, scores
+
+
+def ranked(
+    Q: NDArray[np.float32],
+    X: NDArray[np.float32],
+    order: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k best of each query's candidates, by exact scores; shapes (n_queries, k).
+
+    Parameters
+    ----------
+    candidates : array, shape (n_queries, width), int64
+        Row numbers, width at least k; -1 stands for none and comes out last, with score -inf.
+    """
+    rows = np.empty((len(Q), k), dtype=np.int64)
+    scores = np.empty((len(Q), k), dtype=np.float32)
+    width = candidates.shape[1]
+    step = max(1, _GATHER_BYTES // (8 * width * X.shape[1]))
+    for start in range(0, len(Q), step):
+        part = candidates[start : start + step]
+        gathered = X[part].astype(np.float64)
+        exact = np.einsum("qmd,qd->qm", gathered, Q[start : start + step].astype(np.float64))
+        exact = exact.astype(np.float32)
+        exact[part < 0] = -np.inf
+        chosen = np.lexsort((order[part], -exact), axis=1)[:, :k]
+        rows[start : start + step] = np.take_along_axis(part, chosen, axis=1)
+        scores[start : start + step] = np.take_along_axis(exact, chosen, axis=1)
+    return rows, scores
+
+
+def best(
+    rows: NDArray[np.int64], scores: NDArray[np.float32], order: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k best of scored rows, ties by `order`; shapes (min(k, m),)."""
+    if len(rows) > 4 * k:
+        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+        kept = np.flatnonzero(scores >= kth)
+        rows, scores = rows[kept], scores[kept]
+    chosen = np.lexsort((order[rows], -scores))[:k]
+    return rows[chosen], scores[chosen]

@@ -1,0 +1,217 @@
+"""A folder of ids, payloads and vectors that can be searched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from retrieval import ingest
+from retrieval.encoding import Encoder, check_encoder, saved, unit_rows
+from retrieval.errors import ModelMismatchError, UnknownIdError
+from retrieval.ids import IdOf, checked_ids, id_reader
+from retrieval.payload import dump
+from retrieval.progress import Progress, reporter
+from retrieval.reader import GalleryReader
+from retrieval.rows import Storage
+from retrieval.store import Store
+
+
+class Gallery(GalleryReader):
+    """Items with an id, a payload and a vector; made by `create` and `open`.
+
+    The folder holds ``gallery.sqlite``, the only truth. A call that writes is one transaction: it becomes
+    visible as a whole when it returns, and survives kill -9 and power loss from then on; if it fails or is
+    interrupted the gallery is as it was. There is one writer at a time; another one waits for `timeout`
+    seconds. Any number of threads and processes read, each search on one committed state.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with Gallery.create(folder.name, dim=2) as gallery:
+    ...     gallery.add_vectors(["east", "north"], [[1, 0], [0, 2]])
+    ...     [hit.id for hit in gallery.search(np.array([0.6, 0.8]), k=2)]
+    2
+    ['north', 'east']
+    >>> folder.cleanup()
+    """
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        encoder: Encoder | None = None,
+        dim: int | None = None,
+        model: str | None = None,
+        storage: str = "float32",
+        timeout: float = 30.0,
+    ) -> Gallery:
+        """Make an empty gallery in a new or empty folder.
+
+        Parameters
+        ----------
+        path : path
+        encoder : Encoder, optional
+            Turns records into vectors. A `vsa.JSONEncoder` is saved with the gallery.
+        dim, model : int, str, optional
+            Width and name of the vectors you bring yourself; needed without an encoder (the name is then
+            ``"vectors"`` unless given).
+        storage : {"float32", "float16"}
+            How vectors lie on disk. Float16 halves the file; scores move by up to about 1e-3.
+        timeout : float
+            Seconds to wait for another writer.
+
+        Raises
+        ------
+        GalleryExistsError
+            If the folder exists and is not empty.
+        ValueError, TypeError
+            For arguments that do not fit together.
+        """
+        if encoder is not None:
+            check_encoder(encoder, model, dim)
+            dim, model = encoder.dim, encoder.name
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+            raise ValueError(
+                f"give an encoder, or the dim of your vectors as a positive integer, got dim={dim!r}"
+            )
+        if model is not None and (not isinstance(model, str) or not model):
+            raise ValueError(f"model must be a name, got {model!r}")
+        folder = Path(path)
+        data = saved(encoder) if encoder is not None else None
+        store = Store.create(
+            folder,
+            name=model or "vectors",
+            dim=dim,
+            dtype=Storage(storage),
+            encoder=data,
+            timeout=float(timeout),
+        )
+        return cls._opened(store, encoder)
+
+    def add(
+        self,
+        records: Iterable[Any],
+        id: IdOf = "id",  # noqa: A002
+        *,
+        progress: Progress | bool | None = None,
+    ) -> int:
+        """Encode records and insert them; an id that is there already is replaced and keeps its place.
+
+        Parameters
+        ----------
+        records : iterable of JSON values
+            Taken in batches of at most 1,024, so that a generator of any length runs in bounded memory.
+        id : str or callable
+            The field that holds the id (a dotted path for a nested one), or a function of the record.
+        progress : callable, bool or None
+            Called with the number of records so far; None shows a bar on a terminal only.
+
+        Returns
+        -------
+        int
+            Number of records taken.
+
+        Raises
+        ------
+        InvalidIdError, DuplicateIdError, vsa.InvalidRecordError
+            With the record's number from 1; nothing of the call is kept.
+        GalleryBusyError
+        """
+        return self.add_numbered(enumerate(records, start=1), id=id, progress=progress)
+
+    def add_numbered(
+        self,
+        numbered: Iterable[tuple[int, Any]],
+        id: IdOf = "id",  # noqa: A002
+        *,
+        unit: str = "record",
+        on_bad: ingest.OnBad | None = None,
+        progress: Progress | bool | None = None,
+    ) -> int:
+        """As `add`, for (number, record) pairs such as `vsa.iter_json` yields; `unit` is what they count.
+
+        `on_bad` gets the error of every record that has no usable id or does not encode, which is then left
+        out; duplicate ids stop the call all the same.
+        """
+        encoder = self._required_encoder()
+        read_id = id_reader(id)
+        taken = 0
+        with reporter(progress) as report, self._store.write() as writer:
+            model = writer.active
+            for batch in ingest.batches(numbered, read_id, unit, on_bad):
+                writer.refuse_duplicates(batch.ids, batch.numbers, unit)
+                X = ingest.encode(batch, encoder, unit, on_bad)
+                writer.put(model, batch.ids, batch.payloads, X)
+                taken += len(batch.ids)
+                report(taken)
+        return taken
+
+    def add_vectors(
+        self,
+        ids: Iterable[Any],
+        X: Any,
+        payloads: Iterable[Any] | None = None,
+        *,
+        model: str | None = None,
+    ) -> int:
+        """Insert vectors; an id that is there already is replaced and keeps its place.
+
+        Parameters
+        ----------
+        ids : iterable of str or int, length n
+        X : array, shape (n, dim)
+            Any real dtype; rows are brought to length one.
+        payloads : iterable of JSON values, length n, optional
+            Without it known ids keep their payloads.
+        model : str, optional
+            Whose vectors they are, as a check: another name than the gallery's is an error.
+
+        Returns
+        -------
+        int
+            Number of rows taken.
+
+        Raises
+        ------
+        InvalidIdError, DuplicateIdError, InvalidVectorError, InvalidPayloadError, ModelMismatchError
+            With the row's number from 1; nothing of the call is kept.
+        ValueError
+            If the lengths differ.
+        """
+        if model is not None and model != self.model:
+            raise ModelMismatchError(f"the gallery holds vectors of model {self.model!r}, not of {model!r}")
+        names = checked_ids(ids)
+        rows = unit_rows(X, self.dim)
+        if len(rows) != len(names):
+            raise ValueError(f"{len(names)} ids for {len(rows)} vectors")
+        packed = None
+        if payloads is not None:
+            packed = [dump(value, f"row {number}: ") for number, value in enumerate(payloads, start=1)]
+            if len(packed) != len(names):
+                raise ValueError(f"{len(packed)} payloads for {len(names)} ids")
+        with self._store.write() as writer:
+            writer.refuse_duplicates(names, range(1, len(names) + 1), "row")
+            if names:
+                writer.put(writer.active, names, packed, rows)
+        return len(names)
+
+    def delete(self, ids: Iterable[Any]) -> int:
+        """Delete items.
+
+        Raises
+        ------
+        UnknownIdError
+            If one of them is not there; then none is deleted.
+        """
+        names = list(dict.fromkeys(checked_ids(ids)))
+        with self._store.write() as writer:
+            gone = set(writer.delete(names))
+            missing = [name for name in names if name not in gone]
+            if missing:
+                more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+                raise UnknownIdError(f"no item {missing[0]!r}{more}; nothing was deleted")
+        return len(names)

@@ -1,0 +1,93 @@
+"""What a search gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.payload import load
+from retrieval.snapshot import Record
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One neighbour.
+
+    Attributes
+    ----------
+    id : str
+    score : float
+        Cosine with the query; larger is nearer.
+    model : str
+        Name of the model whose vector matched.
+    payload : JSON value or None
+        The record as it was stored at the time of the search; parsed when first asked for.
+    """
+
+    id: str
+    score: float
+    model: str
+    _record: Record | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def payload(self) -> Any:
+        return None if self._record is None else load(self._record.codec, self._record.payload)
+
+
+class HitLists(Sequence[list[Hit]]):
+    """The hits of a batch of queries; a query's list is made when it is asked for.
+
+    Attributes
+    ----------
+    ids : array of str, shape (n_queries, k)
+        None where there are fewer than k neighbours.
+    scores : array, shape (n_queries, k), float32
+        -inf where there are fewer than k neighbours.
+    """
+
+    def __init__(
+        self,
+        ids: NDArray[np.object_],
+        scores: NDArray[np.float32],
+        items: NDArray[np.int64],
+        model: str,
+        records: dict[int, Record],
+    ) -> None:
+        self.ids = ids
+        self.scores = scores
+        self._items = items
+        self._model = model
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> list[Hit]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[list[Hit]]: ...
+
+    def __getitem__(self, index: int | slice) -> list[Hit] | list[list[Hit]]:
+        if isinstance(index, slice):
+            return [self._one(row) for row in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"query {index} of {len(self)}")
+        return self._one(index % len(self))
+
+    def __iter__(self) -> Iterator[list[Hit]]:
+        return (self._one(row) for row in range(len(self)))
+
+    def _one(self, row: int) -> list[Hit]:
+        return [
+            Hit(name, score, self._model, self._records.get(item))
+            for name, score, item in zip(
+                self.ids[row].tolist(), self.scores[row].tolist(), self._items[row].tolist(), strict=True
+            )
+            if name is not None
+        ]

@@ -1,0 +1,254 @@
+"""Opening a gallery and reading from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.description import GalleryInfo, describe
+from retrieval.encoding import Encoder, check_encoder, queries, restored
+from retrieval.errors import ModelMismatchError, NoEncoderError, UnknownIdError
+from retrieval.hits import Hit, HitLists
+from retrieval.ids import checked_id
+from retrieval.payload import load
+from retrieval.rows import Model
+from retrieval.searching import Searcher
+from retrieval.store import Store
+
+Self = TypeVar("Self", bound="GalleryReader")
+
+
+class GalleryReader:
+    """The half of `retrieval.Gallery` that leaves the gallery as it is."""
+
+    def __init__(self, store: Store, model: Model, encoder: Encoder | None) -> None:
+        self._store = store
+        self._searcher = Searcher(store)
+        self._model = model
+        self._encoder = encoder
+
+    @classmethod
+    def open(
+        cls: type[Self],
+        path: str | os.PathLike[str],
+        *,
+        dim: int | None = None,
+        encoder: Encoder | None = None,
+        timeout: float = 30.0,
+    ) -> Self:
+        """Open an existing gallery.
+
+        Parameters
+        ----------
+        path : path
+        dim : int, optional
+            The width you expect; another one is an error.
+        encoder : Encoder, optional
+            Needed for record queries where the gallery was made with an encoder that is no `vsa.JSONEncoder`.
+        timeout : float
+            Seconds to wait for another writer.
+
+        Raises
+        ------
+        GalleryNotFoundError, NotAGalleryError, NewerGalleryError, DamagedGalleryError
+        ModelMismatchError
+            If `dim` or `encoder` is not the gallery's.
+        """
+        store = Store.open(Path(path), float(timeout))
+        gallery = cls._opened(store, encoder)
+        if dim is not None and dim != gallery.dim:
+            gallery.close()
+            raise ModelMismatchError(f"{path}: holds vectors of dim {gallery.dim}, not of dim {dim}")
+        return gallery
+
+    @classmethod
+    def _opened(cls: type[Self], store: Store, encoder: Encoder | None) -> Self:
+        try:
+            with store.snapshot() as snapshot:
+                model = snapshot.active
+            if encoder is not None:
+                check_encoder(encoder, model.name, model.dim)
+        except BaseException:
+            store.close()
+            raise
+        return cls(store, model, encoder)
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._store.folder
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self._model.dim
+
+    @property
+    def model(self) -> str:
+        """Name of the model whose vectors are searched."""
+        return self._model.name
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What turns records into vectors, if the gallery has it; loaded when first asked for."""
+        if self._encoder is None:
+            with self._store.snapshot() as snapshot:
+                data = snapshot.encoder(self._model.model)
+            if data is not None:
+                self._encoder = check_encoder(restored(data), self.model, self.dim)
+        return self._encoder
+
+    def _required_encoder(self) -> Encoder:
+        encoder = self.encoder
+        if encoder is None:
+            raise NoEncoderError(
+                "this gallery was made from vectors and has no encoder for records; "
+                "use add_vectors, or give encoder= to Gallery.open"
+            )
+        return encoder
+
+    @overload
+    def search(self, query: dict[str, Any], k: int = 10, *, payloads: bool = True) -> list[Hit]: ...
+
+    @overload
+    def search(self, query: Sequence[Any], k: int = 10, *, payloads: bool = True) -> list[Hit] | HitLists: ...
+
+    @overload
+    def search(self, query: NDArray[Any], k: int = 10, *, payloads: bool = True) -> list[Hit] | HitLists: ...
+
+    def search(self, query: Any, k: int = 10, *, payloads: bool = True) -> list[Hit] | HitLists:
+        """The items nearest to a query by the cosine, nearest first.
+
+        Parameters
+        ----------
+        query : dict, array or sequence
+            A record, a vector of shape (dim,), a batch of shape (n_queries, dim), or a sequence of records.
+        k : int
+            How many; a gallery with fewer items gives fewer.
+        payloads : bool
+            False leaves the payloads out, which is faster for large batches.
+
+        Returns
+        -------
+        list of Hit, or HitLists (a sequence of lists of Hit) for a batch
+            Exact: scores are float64 products rounded to float32, ties come in insertion order.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the query is neither records nor vectors, or k is no positive integer.
+        InvalidVectorError, NoEncoderError
+
+        Notes
+        -----
+        O(count * dim) time a query. The first search reads the vectors into memory; later ones read only what
+        other calls and processes wrote since.
+        """
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+            raise TypeError(f"k must be an integer, got {k!r}")
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        encoder = self.encoder if _asks_for_encoder(query) else self._encoder
+        Q, single = queries(query, self.dim, encoder)
+        found = self._searcher.search(Q, int(k), payloads=payloads)
+        return found[0] if single else found
+
+    def get(self, id: Any) -> Any:  # noqa: A002
+        """The payload of an item; None where it has none.
+
+        Raises
+        ------
+        UnknownIdError
+        """
+        name = checked_id(id)
+        with self._store.snapshot() as snapshot:
+            item = snapshot.item(name)
+            if item is None:
+                raise UnknownIdError(f"no item {name!r} in {self.path}")
+            record = snapshot.records([item])[item]
+        return load(record.codec, record.payload)
+
+    def vector(self, id: Any) -> NDArray[np.float32]:  # noqa: A002
+        """The vector of an item, shape (dim,), of length one.
+
+        Raises
+        ------
+        UnknownIdError
+        """
+        name = checked_id(id)
+        with self._searcher.current() as (snapshot, table):
+            item = snapshot.item(name)
+            row = -1 if item is None else int(table.rows_of(np.array([item]))[0])
+            if row < 0:
+                raise UnknownIdError(f"no item {name!r} in {self.path}")
+            return np.array(table.matrix[row])
+
+    def __contains__(self, id: object) -> bool:  # noqa: A002
+        with self._store.snapshot() as snapshot:
+            return snapshot.item(checked_id(id)) is not None
+
+    def ids(self) -> Iterator[str]:
+        """Ids in insertion order, of the state at the first step."""
+        return (name for name, _ in self._records(parse=False))
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """(id, payload) in insertion order, of the state at the first step; memory holds one at a time."""
+        return self._records(parse=True)
+
+    def _records(self, *, parse: bool) -> Iterator[tuple[str, Any]]:
+        with self._store.long_snapshot() as snapshot:
+            for record in snapshot.all_records():
+                yield record.id, load(record.codec, record.payload) if parse else None
+
+    def count(self) -> int:
+        """Number of items."""
+        with self._store.snapshot() as snapshot:
+            return snapshot.state.items
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def explain(self, query: Any, id: Any) -> list[tuple[str, float]]:  # noqa: A002
+        """Why an item matches a record: (path, contribution), largest first; the sum is the cosine.
+
+        Raises
+        ------
+        NoEncoderError, UnknownIdError
+        """
+        return self._required_encoder().explain(query, self.get(id))
+
+    def info(self) -> GalleryInfo:
+        """Facts about the gallery, and what runs where and why."""
+        with self._store.snapshot() as snapshot:
+            if self._encoder is not None:
+                encoder = type(self._encoder).__name__
+            elif snapshot.encoder(self._model.model) is not None:
+                encoder = "JSONEncoder, saved in the gallery"
+            else:
+                encoder = "none: vectors only"
+            return describe(snapshot, encoder)
+
+    def close(self) -> None:
+        """Close the files; every later call raises ClosedGalleryError."""
+        self._store.close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _asks_for_encoder(query: Any) -> bool:
+    # Loading the encoder costs time that a search for a vector need not pay.
+    if isinstance(query, dict):
+        return True
+    return isinstance(query, Sequence) and len(query) > 0 and isinstance(query[0], dict)

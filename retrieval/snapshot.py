@@ -1,0 +1,168 @@
+"""Reading one committed state of the store, every row checked."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.checksums import added, id_hashes, payload_crc
+from retrieval.rows import Model, State, Storage, read_models, read_state
+from retrieval.schema import damaged, translated
+
+# SQLite's default bound on host parameters was 999 before 3.32.
+_PARAMETERS = 900
+_FETCH = 65536
+
+
+class Record(NamedTuple):
+    """A row of the records table."""
+
+    item: int
+    id: str
+    codec: int
+    payload: bytes | None
+
+
+class Snapshot:
+    """A read transaction: nothing in it changes while it lasts."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self.connection = connection
+
+    @cached_property
+    def state(self) -> State:
+        return read_state(self.folder, self.connection)
+
+    @cached_property
+    def models(self) -> dict[int, Model]:
+        return read_models(self.folder, self.connection)
+
+    @property
+    def active(self) -> Model:
+        """The model that searches use."""
+        model = self.models.get(self.state.active)
+        if model is None:
+            raise damaged(self.folder, "the active model is missing")
+        return model
+
+    def encoder(self, model: int) -> bytes | None:
+        """The saved encoder of a model, if it came with one."""
+        with translated(self.folder):
+            row = self.connection.execute("SELECT encoder FROM models WHERE model = ?", (model,)).fetchone()
+        return row[0] if row else None
+
+    def item(self, name: str) -> int | None:
+        """The item number of an id, or None."""
+        with translated(self.folder):
+            row = self.connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def records(self, items: Iterable[int]) -> dict[int, Record]:
+        """The records of some items, by item number; missing ones are damage."""
+        wanted = list(dict.fromkeys(items))
+        found: dict[int, Record] = {}
+        for start in range(0, len(wanted), _PARAMETERS):
+            part = wanted[start : start + _PARAMETERS]
+            marks = ",".join("?" * len(part))
+            with translated(self.folder):
+                rows = self.connection.execute(
+                    f"SELECT item, id, codec, payload, crc FROM records WHERE item IN ({marks})", part
+                ).fetchall()
+            for row in rows:
+                found[row[0]] = self._checked(row)
+        if len(found) != len(wanted):
+            raise damaged(self.folder, f"{len(wanted) - len(found)} records are missing")
+        return found
+
+    def all_records(self) -> Iterator[Record]:
+        """Every record in insertion order; memory holds one at a time."""
+        count = 0
+        with translated(self.folder):
+            rows = self.connection.execute("SELECT item, id, codec, payload, crc FROM records ORDER BY item")
+            for row in rows:
+                count += 1
+                yield self._checked(row)
+        if count != self.state.items:
+            raise damaged(self.folder, f"{self.state.items} records were expected, {count} are there")
+
+    def _checked(self, row: tuple[int, str, int, bytes | None, int]) -> Record:
+        item, name, codec, payload, crc = row
+        if not isinstance(name, str) or payload_crc(item, name, codec, payload) != crc:
+            raise damaged(self.folder, f"the record {name!r} (item {item}) does not match its checksum")
+        return Record(item, name, codec, payload)
+
+    def ids(self) -> NDArray[np.object_]:
+        """Ids by item number: an array of length next_item with None where no item is; checked as a set."""
+        names = np.full(self.state.next_item, None, dtype=object)
+        digest = count = 0
+        with translated(self.folder):
+            cursor = self.connection.execute("SELECT item, id FROM ids")
+            while rows := cursor.fetchmany(_FETCH):
+                items = self._integers([row[0] for row in rows])
+                part = [str(row[1]) for row in rows]
+                if items.min() < 0 or items.max() >= len(names):
+                    raise damaged(self.folder, "an id has an item number that was never given out")
+                names[items] = np.array(part, dtype=object)
+                digest = added(digest, id_hashes(items, part))
+                count += len(rows)
+        if (count, digest) != (self.state.items, self.state.digest):
+            raise damaged(self.folder, "the ids do not match their checksum")
+        return names
+
+    def placements(self, model: int, after: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(items, slots) of a model's vectors with a slot beyond `after`, by rising slot."""
+        parts: list[NDArray[np.int64]] = []
+        with translated(self.folder):
+            cursor = self.connection.execute(
+                "SELECT item, slot FROM placements WHERE model = ? AND slot > ? ORDER BY slot", (model, after)
+            )
+            while rows := cursor.fetchmany(_FETCH):
+                parts.append(self._integers(rows))
+        pairs = np.concatenate(parts) if parts else np.empty((0, 2), dtype=np.int64)
+        return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+
+    def dropped(self, model: int, since: int) -> NDArray[np.int64]:
+        """Items whose vector under a model went in a generation after `since`."""
+        with translated(self.folder):
+            rows = self.connection.execute(
+                "SELECT item FROM tombstones WHERE generation > ? AND model = ?", (since, model)
+            ).fetchall()
+        return self._integers([row[0] for row in rows])
+
+    def _integers(self, values: object) -> NDArray[np.int64]:
+        try:
+            return np.array(values, dtype=np.int64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise damaged(self.folder, "a column of integers holds something else") from error
+
+    def blocks(self, model: Model, first: int = 0) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(first slot, rows) of a model's blocks that begin at `first` or later; rows are float32."""
+        with translated(self.folder):
+            cursor = self.connection.execute(
+                "SELECT first, n, crc, data FROM blocks WHERE first >= ? AND model = ? ORDER BY first",
+                (first, model.model),
+            )
+            for start, n, crc, data in cursor:
+                if not isinstance(data, bytes) or zlib.crc32(data) != crc or len(data) != n * model.row_bytes:
+                    raise damaged(
+                        self.folder, f"the vectors of model {model.name!r}, slots {start} to {start + n - 1}"
+                    )
+                yield start, decoded(data, model)
+
+
+def decoded(data: bytes, model: Model) -> NDArray[np.float32]:
+    """Rows of a block as float32, of length one where they were stored narrower; shape (n, dim)."""
+    if model.dtype is Storage.FLOAT32:
+        return np.frombuffer(data, dtype="<f4").reshape(-1, model.dim)
+    rows = np.frombuffer(data, dtype="<f2").reshape(-1, model.dim).astype(np.float32)
+    # Rounding to 11 bits moves the length by up to 5e-4, which a cosine must not show.
+    rows /= np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None].astype(np.float32)
+    return rows

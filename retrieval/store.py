@@ -1,0 +1,199 @@
+"""Connections and transactions of a gallery: one writer at a time, readers on snapshots."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from retrieval.errors import (
+    ClosedGalleryError,
+    GalleryBusyError,
+    GalleryExistsError,
+    GalleryNotFoundError,
+    RetrievalError,
+)
+from retrieval.rows import Model, State, Storage, write_model, write_state
+from retrieval.schema import (
+    FORMAT,
+    check_marks,
+    connect,
+    create_tables,
+    database,
+    sync_folder,
+    translated,
+)
+from retrieval.snapshot import Snapshot
+from retrieval.writing import Writer
+
+# Below this size a write-ahead log is left to SQLite's own checkpoints.
+_FOLD_IN = 16 << 20
+
+
+class Store:
+    """The SQLite file of one gallery, opened.
+
+    Every thread reads through a connection of its own; writes share one connection behind a lock. In WAL mode
+    with ``synchronous = FULL`` a commit returns after the log was synced, so a write that returned survives
+    kill -9 and power loss.
+    """
+
+    def __init__(self, folder: Path, timeout: float) -> None:
+        self.folder = folder
+        self.timeout = timeout
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._open_lock = threading.Lock()
+        self._writing = threading.RLock()
+        self._write_connection: sqlite3.Connection | None = None
+        self._in_write = False
+        self._closed = False
+
+    @classmethod
+    def create(
+        cls, folder: Path, *, name: str, dim: int, dtype: Storage, encoder: bytes | None, timeout: float
+    ) -> Store:
+        """Make a folder with an empty gallery of one model.
+
+        Raises
+        ------
+        GalleryExistsError
+            If `folder` exists and is not an empty folder.
+        """
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise GalleryExistsError(f"{folder}: exists already; choose another name or delete it first")
+        folder.mkdir(parents=True, exist_ok=True)
+        connection = create_tables(folder, timeout)
+        try:
+            with translated(folder):
+                write_state(connection, State(FORMAT, 0, 0, 0, 0, 1, 1, 1))
+                write_model(connection, Model(1, name, dim, dtype, 0, 0))
+                if encoder is not None:
+                    connection.execute("UPDATE models SET encoder = ? WHERE model = 1", (encoder,))
+                connection.execute("COMMIT")
+        finally:
+            connection.close()
+        sync_folder(folder)
+        sync_folder(folder.absolute().parent)
+        return cls(folder, timeout)
+
+    @classmethod
+    def open(cls, folder: Path, timeout: float) -> Store:
+        """Open an existing gallery.
+
+        Raises
+        ------
+        GalleryNotFoundError, NotAGalleryError, NewerGalleryError, DamagedGalleryError
+        """
+        if not folder.is_dir():
+            what = "a file, not the folder of a gallery" if folder.exists() else "no such folder"
+            raise GalleryNotFoundError(f"{folder}: {what}")
+        store = cls(folder, timeout)
+        try:
+            check_marks(folder, store._reader())
+        except RetrievalError:
+            store.close()
+            raise
+        return store
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._closed:
+            raise ClosedGalleryError(f"{self.folder}: the gallery was closed")
+        # A connection must not cross a fork.
+        if getattr(self._local, "process", None) != os.getpid():
+            self._local.connection = self._connect(writable=False)
+            self._local.process = os.getpid()
+            self._local.depth = 0
+        connection: sqlite3.Connection = self._local.connection
+        return connection
+
+    def _connect(self, *, writable: bool) -> sqlite3.Connection:
+        connection = connect(self.folder, timeout=self.timeout, writable=writable)
+        with self._open_lock:
+            self._open.append(connection)
+        return connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """What was committed last, unchanged by later writes while the context lasts."""
+        connection = self._reader()
+        if self._local.depth:
+            raise RuntimeError("snapshots of one thread do not nest")
+        with translated(self.folder, self.timeout):
+            connection.execute("BEGIN")
+        self._local.depth = 1
+        try:
+            yield Snapshot(self.folder, connection)
+        finally:
+            self._local.depth = 0
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+
+    @contextmanager
+    def long_snapshot(self) -> Iterator[Snapshot]:
+        """A snapshot on a connection of its own, for generators that callers may leave unfinished."""
+        self._reader()
+        connection = connect(self.folder, timeout=self.timeout, writable=False)
+        try:
+            with translated(self.folder, self.timeout):
+                connection.execute("BEGIN")
+            yield Snapshot(self.folder, connection)
+        finally:
+            connection.close()
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """One transaction: all that the context writes becomes visible at its end, or nothing does.
+
+        Raises
+        ------
+        GalleryBusyError
+            If another thread or process keeps the write lock for longer than the timeout.
+        """
+        self._reader()
+        if not self._writing.acquire(timeout=self.timeout):
+            raise GalleryBusyError(
+                f"{self.folder}: another thread has held the gallery for {self.timeout:g} s; "
+                "wait for it to end, or open with a longer timeout"
+            )
+        try:
+            if self._in_write:
+                raise RuntimeError("a write was begun inside another write of the same thread")
+            if self._write_connection is None:
+                self._write_connection = self._connect(writable=True)
+            connection = self._write_connection
+            with translated(self.folder, self.timeout):
+                connection.execute("BEGIN IMMEDIATE")
+            self._in_write = True
+            try:
+                writer = Writer(self.folder, connection)
+                yield writer
+                with translated(self.folder, self.timeout):
+                    writer.finish()
+                    connection.execute("COMMIT")
+            finally:
+                self._in_write = False
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            self._fold_in(connection)
+        finally:
+            self._writing.release()
+
+    def _fold_in(self, connection: sqlite3.Connection) -> None:
+        """Move a large log into the file, so that disk and later opens do not pay for it."""
+        log = database(self.folder).with_name(database(self.folder).name + "-wal")
+        with contextlib.suppress(sqlite3.Error, OSError):
+            if log.stat().st_size > _FOLD_IN:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close every connection; the last one to close folds the log into the file."""
+        self._closed = True
+        with self._open_lock:
+            connections, self._open = self._open, []
+        for connection in connections:
+            connection.close()

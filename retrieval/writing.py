@@ -1,0 +1,227 @@
+"""One write transaction: upserts and deletions, with every count and checksum kept in step."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.checksums import added, id_hashes, payload_crc, placement_hashes, removed
+from retrieval.errors import DuplicateIdError
+from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
+from retrieval.schema import damaged, translated
+
+Payload = tuple[int, bytes | None]
+
+_BLOCK_BYTES = 1 << 20
+
+
+class Writer:
+    """What happens between BEGIN IMMEDIATE and COMMIT; `retrieval.store.Store.write` makes one."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._connection = connection
+        self.state = read_state(folder, connection)
+        self.models = read_models(folder, connection)
+        self._before = self.state
+        self._all_new = self.state.items == 0
+        self._changed = False
+        with translated(folder):
+            # On disk, so that a call of any size holds one batch in memory.
+            connection.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY, number INTEGER)")
+            connection.execute("DELETE FROM seen")
+
+    @property
+    def active(self) -> Model:
+        """The model that searches use."""
+        model = self.models.get(self.state.active)
+        if model is None:
+            raise damaged(self.folder, "the active model is missing")
+        return model
+
+    def refuse_duplicates(self, ids: Sequence[str], numbers: Sequence[int], unit: str) -> None:
+        """Remember the ids of a batch, and where each stood in the input.
+
+        Raises
+        ------
+        DuplicateIdError
+            If an id came before in this transaction; names both places.
+        """
+        with translated(self.folder):
+            try:
+                self._connection.executemany("INSERT INTO seen VALUES (?, ?)", zip(ids, numbers, strict=True))
+                return
+            except sqlite3.IntegrityError:
+                pass
+            for name, number in zip(ids, numbers, strict=True):
+                (first,) = self._connection.execute(
+                    "SELECT number FROM seen WHERE id = ?", (name,)
+                ).fetchone()
+                if first != number:
+                    raise DuplicateIdError(
+                        f"{unit} {number}: the id {name!r} came before, in {unit} {first}; "
+                        "ids must be unique within one call"
+                    )
+
+    def put(
+        self,
+        model: Model,
+        ids: Sequence[str],
+        payloads: Sequence[Payload] | None,
+        X: NDArray[np.float32],
+    ) -> None:
+        """Insert or replace rows; an id keeps its place in the insertion order.
+
+        Parameters
+        ----------
+        model : Model
+            Whose vectors they are. Vectors of the same items under other models are dropped: they belong to
+            what the item was before.
+        ids : sequence of str, length n
+            No two alike.
+        payloads : sequence of (codec, bytes), length n, or None
+            None leaves the payloads of known ids as they are.
+        X : array, shape (n, dim), float32, unit rows
+        """
+        items, fresh = self._items(ids)
+        hashes = id_hashes(items, ids)
+        with translated(self.folder):
+            self._forget(items[~fresh], hashes[~fresh])
+            self._put_records(ids, items, fresh, payloads)
+            slots = self._put_blocks(model, X)
+            self._connection.executemany(
+                f"INSERT INTO placements VALUES ({model.model}, ?, ?)",
+                zip(items.tolist(), slots.tolist(), strict=True),
+            )
+        current = self.models[model.model]
+        self.models[model.model] = replace(
+            current,
+            count=current.count + len(items),
+            digest=added(current.digest, placement_hashes(hashes, slots)),
+        )
+        self.state = replace(
+            self.state,
+            items=self.state.items + int(fresh.sum()),
+            digest=added(self.state.digest, hashes[fresh]),
+        )
+        self._changed = True
+
+    def _items(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Item numbers of ids, and which of them were given out just now."""
+        items = np.empty(len(ids), dtype=np.int64)
+        fresh = np.ones(len(ids), dtype=bool)
+        following = self.state.next_item
+        with translated(self.folder):
+            for row, name in enumerate(ids):
+                known = (
+                    None
+                    if self._all_new
+                    else self._connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
+                )
+                if known is None:
+                    items[row] = following
+                    following += 1
+                else:
+                    items[row] = known[0]
+                    fresh[row] = False
+        self.state = replace(self.state, next_item=following)
+        return items, fresh
+
+    def _put_records(
+        self,
+        ids: Sequence[str],
+        items: NDArray[np.int64],
+        fresh: NDArray[np.bool_],
+        payloads: Sequence[Payload] | None,
+    ) -> None:
+        new_ids = []
+        rows = []
+        for row, (name, item) in enumerate(zip(ids, items.tolist(), strict=True)):
+            if fresh[row]:
+                new_ids.append((name, item))
+            elif payloads is None:
+                continue
+            codec, payload = payloads[row] if payloads is not None else (0, None)
+            rows.append((item, name, codec, payload_crc(item, name, codec, payload), payload))
+        self._connection.executemany("INSERT INTO ids VALUES (?, ?)", new_ids)
+        self._connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _put_blocks(self, model: Model, X: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Write rows into new blocks; their slots, shape (n,)."""
+        start = self.state.next_slot
+        step = max(1, _BLOCK_BYTES // model.row_bytes)
+        for first in range(0, len(X), step):
+            part = X[first : first + step]
+            data = part.astype("<f4" if model.dtype is Storage.FLOAT32 else "<f2").tobytes()
+            self._connection.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)",
+                (start + first, model.model, len(part), zlib.crc32(data), data),
+            )
+        self.state = replace(self.state, next_slot=start + len(X))
+        return np.arange(start, start + len(X), dtype=np.int64)
+
+    def _forget(self, items: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
+        """Take the vectors of items out of every model."""
+        if not len(items):
+            return
+        generation = self._before.generation + 1
+        for number, model in self.models.items():
+            gone = []
+            slots = []
+            for position, item in enumerate(items.tolist()):
+                row = self._connection.execute(
+                    "SELECT slot FROM placements WHERE model = ? AND item = ?", (number, item)
+                ).fetchone()
+                if row is not None:
+                    gone.append(position)
+                    slots.append(row[0])
+            pairs = [(number, item) for item in items[gone].tolist()]
+            self._connection.executemany("DELETE FROM placements WHERE model = ? AND item = ?", pairs)
+            self._connection.executemany(
+                f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs
+            )
+            went = placement_hashes(hashes[gone], np.array(slots, dtype=np.int64))
+            self.models[number] = replace(
+                model, count=model.count - len(gone), digest=removed(model.digest, went)
+            )
+
+    def delete(self, ids: Sequence[str]) -> list[str]:
+        """Remove items; the ids that were there."""
+        found: dict[str, int] = {}
+        with translated(self.folder):
+            for name in ids:
+                row = self._connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
+                if row is not None:
+                    found[name] = row[0]
+            if not found:
+                return []
+            names = list(found)
+            items = np.array(list(found.values()), dtype=np.int64)
+            hashes = id_hashes(items, names)
+            self._forget(items, hashes)
+            self._connection.executemany("DELETE FROM ids WHERE id = ?", [(name,) for name in names])
+            self._connection.executemany(
+                "DELETE FROM records WHERE item = ?", [(item,) for item in found.values()]
+            )
+        self.state = replace(
+            self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes)
+        )
+        self._changed = True
+        return names
+
+    def finish(self) -> None:
+        """Write the state and the models back; the commit is the caller's."""
+        if not self._changed:
+            return
+        if self.state.items < 0 or any(model.count < 0 for model in self.models.values()):
+            raise damaged(self.folder, "the counts do not add up")
+        self.state = replace(self.state, generation=self._before.generation + 1)
+        write_state(self._connection, self.state)
+        for model in self.models.values():
+            write_model(self._connection, model)

@@ -1,0 +1,78 @@
+"""Exact search against a loop over all rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference_gallery import brute_force, unit
+
+from retrieval import exact
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 60),
+    dim=st.sampled_from([1, 2, 3, 8, 33]),
+    k=st.integers(1, 70),
+    levels=st.integers(1, 4),
+)
+def test_search_is_brute_force_with_ties_in_insertion_order(
+    seed: int, n: int, dim: int, k: int, levels: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    # Few levels a coordinate make many equal rows; a constant keeps them off zero.
+    X = unit(rng.integers(0, levels, (n, dim)) + 0.5)
+    Q = unit(rng.integers(0, levels, (5, dim)) + 0.5)
+    rows, scores = exact.search(Q, X, np.arange(n), k)
+    expected_rows, expected_scores = brute_force(Q, X, k)
+    np.testing.assert_allclose(scores, expected_scores, rtol=0, atol=6e-8)
+    for q, found, wanted in zip(Q, rows.tolist(), expected_rows, strict=True):
+        # Summation order may move a float64 sum across a float32 boundary; the exact scores decide.
+        own = exact.exact_scores(X, np.arange(n), q)
+        assert found == np.lexsort((np.arange(n), -own))[: len(wanted)].tolist()
+        assert len(found) == min(k, n)
+
+
+def test_more_equal_rows_than_candidates_still_come_in_insertion_order() -> None:
+    rng = np.random.default_rng(3)
+    X = unit(rng.standard_normal((400, 16)))
+    twin = unit(rng.standard_normal(16))
+    places = rng.permutation(400)[:200]
+    X[places] = twin
+    order = rng.permutation(400).astype(np.int64)
+    rows, scores = exact.search(twin[None, :], X, order, 50)
+    assert sorted(order[rows[0]].tolist()) == order[rows[0]].tolist()
+    assert order[rows[0]].tolist() == sorted(order[places].tolist())[:50]
+    assert len(set(scores[0].tolist())) == 1
+
+
+@pytest.mark.parametrize("dim", [5, 64, 255, 1024])
+def test_a_row_scores_the_same_wherever_it_stands(dim: int) -> None:
+    rng = np.random.default_rng(dim)
+    X = unit(rng.standard_normal((203, dim)))
+    X[:] = X[7]
+    Q = unit(rng.standard_normal((31, dim)))
+    rows, scores = exact.search(Q, X, np.arange(203)[::-1].copy(), 20)
+    assert np.array_equal(rows, np.tile(np.arange(202, 182, -1), (31, 1)))
+    for number, q in enumerate(Q):
+        single = exact.exact_scores(X, np.arange(203), q)
+        assert len(np.unique(single)) == 1
+        assert np.array_equal(single[:20], scores[number])
+
+
+def test_no_rows_and_no_queries_give_nothing() -> None:
+    nothing = np.empty((0, 4), dtype=np.float32)
+    some = unit(np.eye(4))
+    assert exact.search(some, nothing, np.empty(0, dtype=np.int64), 3)[0].shape == (4, 0)
+    assert exact.search(nothing, some, np.arange(4), 3)[0].shape == (0, 3)
+
+
+def test_missing_candidates_come_last() -> None:
+    X = unit(np.eye(3))
+    candidates = np.array([[-1, 2, 0, -1]])
+    rows, scores = exact.ranked(X[:1], X, np.arange(3), candidates, 4)
+    assert rows.tolist() == [[0, 2, -1, -1]]
+    assert scores[0].tolist() == [1.0, 0.0, -np.inf, -np.inf]
