@@ -1,1 +1,28 @@
-"""Vectors for JSON."""
+"""Vectors for JSON: any record to a vector of fixed length, by MBAT binding with seeded orthogonal operators."""
+
+from vsa.encoder import EncoderConfig, JSONEncoder
+from vsa.errors import (
+    EncoderStateError,
+    InvalidRecordError,
+    LimitError,
+    NewerFormatError,
+    UnknownPathError,
+    VSAError,
+)
+from vsa.limits import Limits
+from vsa.reading import iter_json
+from vsa.shares import Shares
+
+__all__ = [
+    "EncoderConfig",
+    "EncoderStateError",
+    "InvalidRecordError",
+    "JSONEncoder",
+    "LimitError",
+    "Limits",
+    "NewerFormatError",
+    "Shares",
+    "UnknownPathError",
+    "VSAError",
+    "iter_json",
+]

@@ -27,13 +27,21 @@ class InvalidRecordError(VSAError, ValueError):
     reason : str
         What is wrong, without the place.
     line : int or None
-        Line number in the input, from 1, where there is one.
+        Line number in the input, from 1 (in a JSON array: the element's number), where there is one.
+    record : int or None
+        Row in the batch that was being encoded, from 0, where there is one.
     """
 
-    def __init__(self, reason: str, *, line: int | None = None) -> None:
+    def __init__(self, reason: str, *, line: int | None = None, record: int | None = None, unit: str = "line") -> None:
         self.reason = reason
         self.line = line
-        super().__init__(reason if line is None else f"line {line}: {reason}")
+        self.record = record
+        place = ""
+        if line is not None:
+            place = f"{unit} {line}: "
+        elif record is not None:
+            place = f"record {record}: "
+        super().__init__(place + reason)
 
 
 class LimitError(InvalidRecordError):

@@ -1,0 +1,173 @@
+"""One leaf to weighted atoms.
+
+A leaf has two parts. *Words* count wherever they stand: their vectors enter the record bound to the leaf's path
+and, with a share of their own, unbound, so that a word in another field still counts. *Own* atoms belong to the
+path alone: the exact value, the levels of a number or time, and the constants.
+
+Weights are whole numbers throughout. Atoms are rows of ±1 and the default binding permutes and flips, so a
+record's vector before normalisation is a sum of whole numbers that float32 holds exactly: no order of summation,
+batch size, cache, thread count or machine can change it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, log2
+from vsa.statistics import Scale, position
+from vsa.times import days
+from vsa.tokens import grams, words
+
+WORD_UNIT = 48
+"""Weight of a word's own atom where the word is as rare as can be."""
+
+COUNT_UNIT = 128
+"""Weight of a leaf's only word, before length saturation."""
+
+LEAF_UNIT = WORD_UNIT * COUNT_UNIT
+"""Norm that a leaf's parts are measured in."""
+
+GRAM_SHARE = 1.0
+SATURATION = 0.8
+"""A leaf of n words has norm n^((1 − SATURATION)/2): long text counts more than short, but little more."""
+
+EXACT_SHARE = 0.2
+EXACT_NUMBER_SHARE = 0.4
+LEVEL_SHARE = 0.7
+MAGNITUDE_SHARE = 0.35
+
+_NUMERAL = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,12})?")
+
+PRIOR = {"null": 0.25, "false": 0.5, "true": 0.7, "{}": 0.25, "[]": 0.25, '""': 0.25}
+"""Rarity of the constants where nothing was fitted."""
+
+
+@dataclass
+class Leaf:
+    """The weighted atoms of one value.
+
+    Attributes
+    ----------
+    words : list of (str, int)
+        Folded words with their weights.
+    exact : bytes
+        Name of the exact value's atom.
+    levels : list of (bytes, float)
+        Names of the soft levels of a number or time, and their weights in units of `LEAF_UNIT`.
+    number : float or None
+        The number that the value is, for its field's statistics.
+    """
+
+    words: list[tuple[str, int]]
+    exact: bytes
+    levels: list[tuple[bytes, float]] = field(default_factory=list)
+    number: float | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the exact value is counted wherever it stands; other values are counted by path."""
+        return self.exact[:1] == b"x"
+
+
+def analyse(value: Any, scale: Scale | None = None) -> Leaf:
+    """The atoms of a scalar or an empty container.
+
+    Parameters
+    ----------
+    value : str, int, float, bool, None, {} or []
+        Already checked to be JSON.
+    scale : Scale, optional
+        What was learned of the field's numbers.
+    """
+    if type(value) is str and value:
+        return _text(value, scale)
+    for kind, name in _CONSTANTS:
+        if value == kind and type(value) is type(kind):
+            return Leaf([], b"c" + name.encode())
+    name = numeral(value)
+    leaf = Leaf([(name.lstrip("-"), COUNT_UNIT // 2)], b"n" + name.encode(), number=float(value))
+    leaf.levels = _levels(float(value), scale)
+    return leaf
+
+
+_CONSTANTS: tuple[tuple[Any, str], ...] = (
+    (True, "true"), (False, "false"), (None, "null"), ({}, "{}"), ([], "[]"), ("", '""'),
+)  # fmt: skip
+
+
+def numeral(value: int | float) -> str:
+    """The shortest decimal of a number; 1.0 and 1 are one number."""
+    if type(value) is float and value.is_integer() and abs(value) < 1e16:
+        value = int(value)
+    return repr(value)
+
+
+def _levels(value: float, scale: Scale | None) -> list[tuple[bytes, float]]:
+    """Soft levels of a number: cells on the ladder of its field's scale."""
+    share = LEVEL_SHARE * (1.0 if scale is None else scale.spread) / math.sqrt(len(NUMBER_GRIDS))
+    found = [
+        (b"l%d,%d" % (grid, node), share * weight) for grid, node, weight in cells(position(value, scale), NUMBER_GRIDS)
+    ]
+    if scale is None and 0.0 < abs(value) < 1.0:
+        sign = b"+" if value > 0 else b"-"
+        nodes = cells(log2(abs(value)), (1.0,))
+        found += [(b"m%s%d" % (sign, node), MAGNITUDE_SHARE * weight) for _, node, weight in nodes]
+    return found
+
+
+def _text(text: str, scale: Scale | None) -> Leaf:
+    counts = Counter(words(text))
+    leaf = Leaf([], b"x" + text.encode())
+    raw = sum(counts.values()) * (1.0 + GRAM_SHARE * GRAM_SHARE)
+    if counts:
+        # pow() is no IEEE basic operation, but a last bit lost here moves a rounded weight once in 1e13.
+        factor = COUNT_UNIT * raw ** (-SATURATION / 2)
+        leaf.words = [(word, max(1, round(factor * math.sqrt(count)))) for word, count in counts.items()]
+    when = days(text)
+    if when is not None:
+        share = LEVEL_SHARE / math.sqrt(len(DAY_GRIDS))
+        leaf.levels = [(b"d%d,%d" % (grid, node), share * w) for grid, node, w in cells(when, DAY_GRIDS)]
+    elif _NUMERAL.fullmatch(text):
+        leaf.number = float(text)
+        leaf.levels = _levels(leaf.number, scale)
+    return leaf
+
+
+def own_atoms(leaf: Leaf, rarity: float | None) -> list[tuple[bytes, float]]:
+    """Atoms that belong to the leaf's path alone, with weights in units of `LEAF_UNIT`.
+
+    Parameters
+    ----------
+    rarity : float or None
+        That of the exact value, from 0 to 1, or None where nothing was fitted.
+    """
+    if leaf.exact[:1] == b"c":
+        return [(leaf.exact, PRIOR[leaf.exact[1:].decode()] if rarity is None else max(rarity, 0.01))]
+    share = EXACT_SHARE if leaf.is_text else EXACT_NUMBER_SHARE
+    return [(leaf.exact, share * (1.0 if rarity is None else max(rarity, 0.01))), *leaf.levels]
+
+
+def spelling(word: str) -> list[tuple[bytes, float]]:
+    """Atoms of one word and their shares: its own, then its n-grams, together of norm `GRAM_SHARE`."""
+    parts = Counter(grams(word))
+    atoms = [(b"w" + word.encode(), 1.0)]
+    if parts:
+        share = GRAM_SHARE / math.sqrt(sum(parts.values()))
+        atoms += [(b"g" + gram.encode(), share * math.sqrt(count)) for gram, count in parts.items()]
+    return atoms
+
+
+def prior(token: bytes) -> float:
+    """Rarity of a word or n-gram where nothing was fitted: short words say little."""
+    text = token[1:].decode()
+    if token[:1] == b"g":
+        return 0.6
+    if any(c.isdigit() for c in text):
+        return 0.5 if len(text) == 1 else 1.0
+    if not text.isascii():
+        return 0.8
+    return (0.3, 0.3, 0.4, 0.5, 0.7, 0.8, 0.9)[min(len(text), 6)]

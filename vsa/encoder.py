@@ -1,0 +1,384 @@
+"""`JSONEncoder`: any JSON record to a vector of fixed length."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsa import state
+from vsa.binding import BindingKind, binding
+from vsa.bundler import Bundler
+from vsa.errors import EncoderStateError, InvalidRecordError
+from vsa.explaining import explain
+from vsa.hashing import FORMAT
+from vsa.leaves import Arrays, Node
+from vsa.limits import Limits
+from vsa.reading import OnError, Source, iter_json
+from vsa.shares import Shares
+from vsa.statistics import Statistics
+from vsa.weights import PathWeights
+
+Vectors = npt.NDArray[np.float32]
+
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """All that decides an encoder's vectors, but for what `fit` learns.
+
+    Parameters
+    ----------
+    dim : int
+        Length of the vectors.
+    seed : int
+        0 to 2**63 - 1. Encoders of one seed, dim and configuration agree on every machine.
+    binding : str
+        ``"permutation"``, ``"hadamard"`` or ``"haar"``: see `vsa.binding`.
+    arrays : str
+        ``"both"`` (shared members count anywhere, equal positions count more), ``"bag"`` or ``"sequence"``.
+    shares : Shares
+        Weights of the bound, positioned and unbound copies of a leaf.
+    """
+
+    dim: int = 1024
+    seed: int = 0
+    binding: str = BindingKind.PERMUTATION.value
+    arrays: str = Arrays.BOTH.value
+    shares: Shares = field(default_factory=Shares)
+
+    def __post_init__(self) -> None:
+        binding(self.binding, self.dim, self.seed)
+        try:
+            Arrays(self.arrays)
+        except ValueError:
+            names = ", ".join(f'"{name.value}"' for name in Arrays)
+            raise ValueError(f"arrays must be one of {names}, got {self.arrays!r}") from None
+        if self.dim > 1 << 20:
+            raise ValueError(f"dim can be 1,048,576 at most, got {self.dim}")
+
+
+class JSONEncoder:
+    """JSON records to unit vectors, by binding each leaf to its path and adding up (MBAT).
+
+    Ready as it is; `fit` makes rare words count more and puts numbers on their field's scale. Like records get
+    like vectors: strings that share words or n-grams, numbers near on their scale, dates near in time.
+
+    Parameters
+    ----------
+    dim : int
+        Length of the vectors. 1024 keeps about 99 % of the exact sparse recall; 4096 nearly all of it.
+    seed : int
+        The same seed gives the same vectors on every machine.
+    binding, arrays, shares
+        See `EncoderConfig`.
+    limits : Limits, optional
+        Bounds on one record.
+    cache_bytes : int
+        Memory for rows of leaves and words met before. What it holds never shows in the vectors.
+
+    Notes
+    -----
+    With the default binding all arithmetic before normalisation is on whole numbers that float32 holds exactly:
+    the vectors are alike to the bit for any order of keys, batch size, cache, thread count and machine.
+
+    Memory is `cache_bytes` and O(dim) per distinct path. Calls from several threads are taken one at a time.
+
+    Sources: Gallant & Okaywe 2013, *Representing Objects, Relations, and Sequences*; Gallant 2022,
+    arXiv 2202.04771.
+
+    Examples
+    --------
+    >>> encoder = JSONEncoder(dim=1024, seed=7)
+    >>> X = encoder.encode([{"title": "Sunrise"}, {"title": "Sunrise over the sea"}, {"title": "Portrait"}])
+    >>> X.shape, str(X.dtype)
+    ((3, 1024), 'float32')
+    >>> bool(X[0] @ X[1] > 0.5 > X[0] @ X[2])
+    True
+    """
+
+    def __init__(
+        self,
+        dim: int = 1024,
+        seed: int = 0,
+        *,
+        binding: str = BindingKind.PERMUTATION.value,
+        arrays: str = Arrays.BOTH.value,
+        shares: Shares | None = None,
+        limits: Limits | None = None,
+        cache_bytes: int = 384 << 20,
+    ) -> None:
+        if type(cache_bytes) is not int or cache_bytes < 0:
+            raise ValueError(f"cache_bytes must be an integer from 0, got {cache_bytes!r}")
+        self.config = EncoderConfig(dim, seed, binding, arrays, shares or Shares())
+        self.limits = limits or Limits()
+        self._cache_bytes = cache_bytes
+        self._statistics: Statistics | None = None
+        self._lock = threading.RLock()
+        self._bundler: Bundler | None = None
+        self._name: str | None = None
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return self.config.dim
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return self.config.seed
+
+    @property
+    def name(self) -> str:
+        """A name of the vectors' model, such as ``mbat-1024-7-1f0c3a9e``: configuration and statistics decide it."""
+        if self._name is None:
+            digest = state.checksum({"format": FORMAT, **self._body()})
+            self._name = f"mbat-{self.dim}-{self.seed}-{digest[:8]}"
+        return self._name
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """What `fit` learned, or None."""
+        return self._statistics
+
+    def __repr__(self) -> str:
+        fitted = f"fitted on {self._statistics.records:,} records" if self._statistics else "not fitted"
+        return f"JSONEncoder(dim={self.dim}, seed={self.seed}, {fitted})"
+
+    def fit(self, records: Iterable[Any]) -> JSONEncoder:
+        """Learn how rare words and values are and how numbers spread, forgetting what was learned before.
+
+        Parameters
+        ----------
+        records : iterable
+            JSON values; a sample of a few thousand does.
+
+        Returns
+        -------
+        JSONEncoder
+            This encoder, whose vectors and `name` are other ones from now on.
+
+        Raises
+        ------
+        InvalidRecordError
+            For a value that is not JSON; nothing is learned then.
+        ValueError
+            If there are no records.
+        """
+        return self._learn(self._count(records))
+
+    def partial_fit(self, records: Iterable[Any]) -> JSONEncoder:
+        """Learn from more records beside those learned from before; parameters and errors as `fit`."""
+        more = self._count(records)
+        return self._learn(self._statistics.merge(more) if self._statistics else more)
+
+    def _count(self, records: Iterable[Any]) -> Statistics:
+        from vsa.fitting import count  # brings SciPy
+
+        return count(records, self.limits)
+
+    def _learn(self, statistics: Statistics) -> JSONEncoder:
+        if not statistics.records:
+            raise ValueError("no records to learn from")
+        with self._lock:
+            self._statistics = statistics
+            self._bundler = self._name = None
+        return self
+
+    def encode(
+        self,
+        records: Iterable[Any],
+        *,
+        weights: dict[str, float] | None = None,
+        normalize: bool = True,
+    ) -> Vectors:
+        """Encode records.
+
+        Parameters
+        ----------
+        records : iterable
+            JSON values: dicts as a rule, but lists and scalars too.
+        weights : dict of str to float, optional
+            Factors of paths and all that lies under them, such as ``{"title": 3, "price": 0}``.
+        normalize : bool
+            False gives the plain sums, as float64: exact whole numbers with the default binding.
+
+        Returns
+        -------
+        (n, dim) float32
+            Unit rows; (n, dim) float64 sums where `normalize` is False.
+
+        Raises
+        ------
+        InvalidRecordError, LimitError
+            For a value that is not JSON or too large, with `record` set to its number.
+        TypeError
+            If `records` is a single record rather than an iterable of records.
+        ValueError
+            If all the leaves of a record have weight 0.
+        """
+        if isinstance(records, (str, bytes, dict)):
+            raise TypeError(
+                f"records must be an iterable of records, got one {type(records).__name__}; "
+                "use encode_one for a record, encode_jsonl for bytes and files"
+            )
+        weight = PathWeights(weights).of if weights else None
+        parts = list(self._batches(records, weight, normalize))
+        if parts:
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return np.zeros((0, self.dim), np.float32 if normalize else np.float64)
+
+    def encode_one(self, record: Any, *, weights: dict[str, float] | None = None) -> Vectors:
+        """Encode one record: (dim,) float32 of unit length; parameters and errors as `encode`."""
+        row: Vectors = self.encode([record], weights=weights)[0]
+        return row
+
+    def encode_jsonl(
+        self, source: Source, *, format: str = "auto", on_error: OnError = "raise", progress: bool = False
+    ) -> Vectors:
+        """Encode the records of a JSON Lines file, or of a file that is one JSON array.
+
+        Parameters
+        ----------
+        source : path, bytes or binary file object
+            ``"-"`` is standard input; gzip is recognised.
+        format, on_error
+            As `vsa.iter_json` takes them. Records beyond the limits count as errors too.
+        progress : bool
+            Show a count and rate on standard error, where that is a terminal.
+
+        Returns
+        -------
+        (n, dim) float32
+            Unit rows, in the order of the input.
+        """
+        lines = iter_json(source, format=format, on_error=on_error, limits=self.limits)
+        if progress:
+            from tqdm import tqdm
+
+            lines = tqdm(lines, unit=" records", disable=None)
+        parts: list[Vectors] = []
+        while batch := list(islice(lines, _BATCH)):
+            parts.append(self._forgiving(batch, on_error))
+        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+
+    def _forgiving(self, batch: list[tuple[int, Any]], on_error: OnError) -> Vectors:
+        """Encode a batch of (line, record), leaving out what `on_error` lets go."""
+        while True:
+            try:
+                return self.encode([record for _, record in batch])
+            except InvalidRecordError as error:
+                if error.record is None:
+                    raise
+                line = batch[error.record][0]
+                placed = type(error)(error.reason, line=line)
+                if on_error == "raise":
+                    raise placed from error
+                if callable(on_error):
+                    on_error(placed)
+                del batch[error.record]
+
+    def _batches(
+        self, records: Iterable[Any], weight: Callable[[Node], float] | None, normalize: bool
+    ) -> Iterator[npt.NDArray[Any]]:
+        stream = iter(records)
+        done = 0
+        while batch := list(islice(stream, _BATCH)):
+            with self._lock:
+                sums = self._ready().sums(batch, weight, done)
+            yield self._unit(sums, done) if normalize else sums
+            done += len(batch)
+
+    def _unit(self, sums: npt.NDArray[np.float64], first: int) -> Vectors:
+        """Unit float32 rows; the squares of whole numbers add up exactly below 2**53."""
+        norms = np.sqrt(np.einsum("ij,ij->i", sums, sums))
+        if not norms.all():
+            empty = first + int(np.argmin(norms))
+            raise ValueError(f"record {empty} has no leaf of a weight above 0")
+        sums /= norms[:, None]
+        return sums.astype(np.float32)
+
+    def _ready(self) -> Bundler:
+        if self._bundler is None:
+            self._bundler = Bundler(
+                binding(self.config.binding, self.dim, self.seed),
+                arrays=Arrays(self.config.arrays),
+                shares=self.config.shares,
+                limits=self.limits,
+                statistics=self._statistics,
+                cache_bytes=self._cache_bytes,
+            )
+        return self._bundler
+
+    def explain(self, query: Any, record: Any) -> list[tuple[str, float]]:
+        """Why a record matches: what each of its paths adds to the cosine.
+
+        Parameters
+        ----------
+        query : record or (dim,) array
+            What was asked, or its vector.
+        record : JSON value
+            What was found.
+
+        Returns
+        -------
+        list of (str, float)
+            Paths of `record` with their contributions, largest first. They sum to the cosine of the two
+            vectors, to 1e-6.
+
+        Raises
+        ------
+        InvalidRecordError
+            For a value that is not JSON.
+        ValueError
+            For a vector of another dim, or one that is zero or not finite.
+        """
+        with self._lock:
+            vector = query if isinstance(query, np.ndarray) else self.encode_one(query)
+            nodes, rows = self._ready().leaf_rows(record)
+        return explain(vector, nodes, rows)
+
+    def to_bytes(self) -> bytes:
+        """Configuration and statistics as one versioned JSON document; `from_bytes` reads it."""
+        return state.dump(self._body())
+
+    def _body(self) -> dict[str, Any]:
+        statistics = self._statistics.to_state() if self._statistics else None
+        return {"config": asdict(self.config), "statistics": statistics}
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, limits: Limits | None = None, cache_bytes: int = 384 << 20) -> JSONEncoder:
+        """An encoder from `to_bytes`, whose vectors are the same to the bit.
+
+        Raises
+        ------
+        EncoderStateError
+            If the document is cut, altered or something else; `NewerFormatError` if it is of a later version.
+        """
+        body = state.parse(data)
+        try:
+            config = dict(body["config"])
+            config["shares"] = Shares(**config["shares"])
+            encoder = cls(**config, limits=limits, cache_bytes=cache_bytes)
+            if body["statistics"] is not None:
+                encoder._learn(Statistics.from_state(body["statistics"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise EncoderStateError(f"the saved encoder does not make sense: {error}") from error
+        return encoder
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the encoder to one JSON file, whole or not at all."""
+        state.write_file(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **options: Any) -> JSONEncoder:
+        """Read an encoder that `save` wrote; errors as `from_bytes`, and OSError."""
+        return cls.from_bytes(Path(path).read_bytes(), **options)

@@ -1,0 +1,56 @@
+"""Operators of whole paths, composed from those of their steps and kept while they are in use."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from vsa.binding import Binding
+from vsa.paths import MEMBER, Path, Step
+
+MOST = 4096
+"""Operators kept; the least recently used go first."""
+
+
+class PathOperators:
+    """``M_path = M_first · … · M_last``.
+
+    Parameters
+    ----------
+    binding : Binding
+        The family that the steps' operators come from.
+    """
+
+    def __init__(self, binding: Binding[Any]) -> None:
+        self._binding = binding
+        self._kept: OrderedDict[Path, Any] = OrderedDict()
+
+    def of(self, path: Path) -> Any:
+        """The operator of a path; O(dim) where its parent's is kept."""
+        found = self._kept.get(path)
+        if found is not None:
+            self._kept.move_to_end(path)
+            return found
+        # Iterative, since paths can be deeper than Python's stack likes.
+        known = len(path)
+        while known and path[:known] not in self._kept:
+            known -= 1
+        op = self._kept[path[:known]] if known else self._binding.identity()
+        for end in range(known, len(path)):
+            op = self._binding.compose(op, self._binding.operator(step_name(path[end])))
+            self._keep(path[: end + 1], op)
+        return op
+
+    def _keep(self, path: Path, op: Any) -> None:
+        self._kept[path] = op
+        while len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+
+
+def step_name(step: Step) -> bytes:
+    """Name of a step's operator; keys, numbers and any-member never collide."""
+    if step is MEMBER:
+        return b"a"
+    if isinstance(step, int):
+        return b"i" + str(step).encode()
+    return b"k" + step.encode()

@@ -1,0 +1,74 @@
+"""A saved encoder: one versioned JSON document with a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from vsa.errors import EncoderStateError, NewerFormatError
+from vsa.hashing import FORMAT
+
+KIND = "vsa-encoder"
+
+
+def dump(body: dict[str, Any]) -> bytes:
+    """The document of an encoder's configuration and statistics."""
+    return orjson.dumps({"kind": KIND, "format": FORMAT, "sha256": checksum(body), **body})
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Configuration and statistics from a document.
+
+    Raises
+    ------
+    NewerFormatError
+        If a later version of the package wrote it.
+    EncoderStateError
+        If it is cut, altered or something else.
+    """
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise EncoderStateError(f"not a saved encoder, or a damaged one: {error}") from error
+    if not isinstance(document, dict) or document.get("kind") != KIND:
+        raise EncoderStateError(f'not a saved encoder: expected a JSON object with "kind": "{KIND}"')
+    version = document.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise NewerFormatError(
+            f"the encoder has format {version}, this package reads up to {FORMAT}; upgrade vsa-retrieval"
+        )
+    body = {name: value for name, value in document.items() if name not in ("kind", "format", "sha256")}
+    if version != FORMAT or checksum(body) != document.get("sha256"):
+        raise EncoderStateError("the saved encoder is damaged or was altered: its checksum does not match")
+    return body
+
+
+def checksum(body: dict[str, Any]) -> str:
+    """SHA-256 of the body with its keys in order."""
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def write_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all: temporary name, fsync, rename.
+
+    Raises
+    ------
+    OSError
+        As the file system does; the old file is left as it was.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,101 @@
+"""A bounded table of float32 rows with names, the least recently used thrown out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Tag = TypeVar("Tag")
+
+
+class RowTable(Generic[Tag]):
+    """Rows that several dictionaries point into.
+
+    A row is claimed under a key of some dictionary, which then holds its number. When the table is full, `evict`
+    frees the rows not touched for longest and takes them out of their dictionaries. `touch` is called once a
+    batch with all rows in use, so that nothing is done per look-up.
+
+    Parameters
+    ----------
+    dim : int
+        Columns.
+    capacity : int
+        Most rows held. The memory is taken as rows come into use.
+
+    Attributes
+    ----------
+    rows : (capacity, dim) float32
+        The table.
+    tags : list
+        What the claimant said of each row.
+    """
+
+    def __init__(self, dim: int, capacity: int) -> None:
+        self.dim = dim
+        self.capacity = capacity
+        self.tags: list[Tag | None] = []
+        self._owners: list[tuple[dict[Any, int], Hashable] | None] = []
+        self._free: list[int] = []
+        self._clock = 0
+        # Zeroed pages are not taken from the system before they are written.
+        self._used = np.zeros(capacity, np.int64)
+        self.rows = np.zeros((capacity, dim), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._owners) - len(self._free)
+
+    def is_full(self) -> bool:
+        """Whether the next claim needs an eviction first."""
+        return not self._free and len(self._owners) >= self.capacity
+
+    def claim(self, owner: dict[Any, int], key: Hashable, tag: Tag) -> int:
+        """A row for `key` of `owner`, which is set to its number; its values are the caller's to fill.
+
+        Raises
+        ------
+        OverflowError
+            If the table is full.
+        """
+        if self._free:
+            row = self._free.pop()
+            self._owners[row] = (owner, key)
+            self.tags[row] = tag
+        elif len(self._owners) < self.capacity:
+            row = len(self._owners)
+            self._owners.append((owner, key))
+            self.tags.append(tag)
+        else:
+            raise OverflowError(f"all {self.capacity} rows are taken")
+        owner[key] = row
+        return row
+
+    def touch(self, rows: npt.NDArray[np.int64]) -> None:
+        """Mark `rows` as in use now."""
+        self._clock += 1
+        self._used[rows] = self._clock
+
+    def evict(self) -> None:
+        """Free the half of the rows that were touched longest ago."""
+        held = np.array([row for row, owner in enumerate(self._owners) if owner is not None], np.int64)
+        oldest = held[np.argsort(self._used[held], kind="stable")[: (len(held) + 1) // 2]]
+        for row in oldest.tolist():
+            owner = self._owners[row]
+            if owner is not None:
+                owner[0].pop(owner[1], None)
+            self._owners[row] = None
+            self.tags[row] = None
+            self._free.append(row)
+
+    def clear(self) -> None:
+        """Forget every row, take them out of their dictionaries and give the memory back."""
+        for owner in self._owners:
+            if owner is not None:
+                owner[0].pop(owner[1], None)
+        self._owners.clear()
+        self.tags.clear()
+        self._free.clear()
+        self._used = np.zeros(self.capacity, np.int64)
+        self.rows = np.zeros((self.capacity, self.dim), np.float32)

@@ -1,0 +1,110 @@
+"""Text to words, and words to character n-grams."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+GRAM_SIZES = (3, 4)
+LONGEST_SPELLED = 64
+"""Longer words (Base64, hashes in full) keep the n-grams of their first and last 32 characters."""
+
+_WORD = re.compile(r"[^\W_]+")
+_JOINED = re.compile(r"[^\W_]+(?:[-/.][^\W_]+){1,2}(?![-/.\w])")
+_OPAQUE = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{24,128}"
+)
+_SCHEME = re.compile(r"(?:https?|ftp)://(?:www\.)?")
+_IDEOGRAPHS = re.compile(
+    "[\u2e80-\u2fdf\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+# Accents and strokes above and below letters; not the vowel signs and voicing marks of other scripts.
+_FIRST_ACCENT = 200
+
+
+def fold(text: str) -> str:
+    """Lower case without accents, in one form for one look (NFKC).
+
+    Marks that make another letter in their script (Japanese voicing, Indic vowels) stay.
+
+    Examples
+    --------
+    >>> fold("Élan VITAL, ﬁn")
+    'elan vital, fin'
+    """
+    if text.isascii():
+        return text.lower()
+    spread = unicodedata.normalize("NFKD", text.casefold())
+    kept = "".join([c for c in spread if unicodedata.combining(c) < _FIRST_ACCENT])
+    return unicodedata.normalize("NFC", kept)
+
+
+def words(text: str) -> list[str]:
+    """Folded words in order, with repetitions.
+
+    Words are runs of letters and digits. A code broken by up to two of ``-/.`` and holding a digit is given
+    joined as well (``KX-TG9321`` also as ``kxtg9321``). Runs of Chinese characters and kana, which no spaces
+    part, come as characters and pairs. A UUID or a long hexadecimal number is one word.
+
+    Examples
+    --------
+    >>> words("Sony Turntable - PS-LX350H")
+    ['sony', 'turntable', 'ps', 'lx350h', 'pslx350h']
+    >>> words("東京都")
+    ['東', '京', '都', '東京', '京都']
+    """
+    folded = fold(text)
+    if _OPAQUE.fullmatch(folded):
+        return [folded.replace("-", "")]
+    folded = _SCHEME.sub("", folded) if "://" in folded else folded
+    found = _WORD.findall(folded)
+    for code in _JOINED.findall(folded):
+        if any(c.isdigit() for c in code) and len(code) <= LONGEST_SPELLED:
+            found.append(code.translate(_NO_JOINTS))
+    if not folded.isascii() and _IDEOGRAPHS.search(folded):
+        found = [piece for word in found for piece in _pieces(word)]
+    return found
+
+
+_NO_JOINTS = str.maketrans("", "", "-/.")
+
+
+def _pieces(word: str) -> list[str]:
+    """A word with its runs of ideographs given as characters and pairs."""
+    pieces: list[str] = []
+    last = 0
+    for run in _IDEOGRAPHS.finditer(word):
+        if run.start() > last:
+            pieces.append(word[last : run.start()])
+        signs = run.group()
+        pieces.extend(signs)
+        pieces.extend(signs[i : i + 2] for i in range(len(signs) - 1))
+        last = run.end()
+    if last < len(word):
+        pieces.append(word[last:])
+    return pieces
+
+
+def grams(word: str) -> list[str]:
+    """Character 3- and 4-grams of a folded word between word marks, with repetitions.
+
+    Examples
+    --------
+    >>> grams("sony")
+    ['<so', 'son', 'ony', 'ny>', '<son', 'sony', 'ony>']
+    """
+    if is_opaque(word):
+        return []
+    if len(word) > LONGEST_SPELLED:
+        half = LONGEST_SPELLED // 2
+        return _grams("<" + word[:half]) + _grams(word[-half:] + ">")
+    return _grams("<" + word + ">")
+
+
+def _grams(spelling: str) -> list[str]:
+    return [spelling[i : i + n] for n in GRAM_SIZES for i in range(len(spelling) - n + 1)]
+
+
+def is_opaque(word: str) -> bool:
+    """Whether a folded word is a UUID or hash, whose spelling means nothing."""
+    return len(word) >= 24 and _OPAQUE.fullmatch(word) is not None
