@@ -100,9 +100,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     if len(raw) != size or hashlib.sha256(body).digest() != raw[-_DIGEST_SIZE:]:
         raise DamagedMapError(f"{path} was altered: its SHA-256 does not hold; restore it or fit anew")
     if version > VERSION:
-        raise NewerMapError(
-            f"{path} has format version {version}, and this package reads up to {VERSION}; upgrade it"
-        )
+        raise NewerMapError(f"{path} has format version {version}, and this package reads up to {VERSION}; upgrade it")
     header = json.loads(bytes(body[_PREAMBLE.size : _PREAMBLE.size + header_length]))
     if header["kind"] != kind:
         raise MapFileError(f"{path} holds a map of kind {header['kind']!r}, not {kind!r}")

@@ -15,6 +15,7 @@ from retrieval.errors import InvalidVectorError, ModelMismatchError
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.floating[Any]]
 
 BLOCK_ROWS = 8192
@@ -201,3 +202,30 @@ def warn_about(info: PairInfo, stacklevel: int = 3) -> None:
             UnrelatedPairsWarning,
             stacklevel=stacklevel,
         )
+
+
+def unit_rows(rows: npt.NDArray[np.floating]) -> Float32:
+    """Scale rows to unit length. A mapped row of length zero stays zero: it points nowhere."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    inverse = 1.0 / np.where(lengths > 0, lengths, 1.0)
+    if rows.dtype == np.float64:
+        return (rows * inverse[:, None]).astype(np.float32)
+    return (rows * inverse[:, None].astype(np.float32)).astype(np.float32, copy=False)
+
+
+def drawn_rows(n: int, most: int, seed: int) -> Int64:
+    """Draw up to `most` of n rows without replacement, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:most]).astype(np.int64)
+
+
+def unit_pairs(source: npt.ArrayLike, target: npt.ArrayLike) -> tuple[Float32, Float32, float | None]:
+    """Check paired rows block by block; return unit float32 copies and the held-out check's z."""
+    sums = CrossCovariance()
+    sides: tuple[list[Float32], list[Float32]] = ([], [])
+    for S, T in paired_blocks(source, target):
+        sums.add(S, T)
+        sides[0].append(unit_rows(checked_vectors(S, None, "source rows")))
+        sides[1].append(unit_rows(checked_vectors(T, None, "target rows")))
+    if sums.seen < 3:
+        raise InvalidPairsError(f"{sums.seen} pairs are too few; a local map needs 3, and many to be any good")
+    return np.concatenate(sides[0]), np.concatenate(sides[1]), sums.relatedness()
