@@ -11,6 +11,7 @@ from typing import Any
 
 from retrieval import cli_index, cli_read
 from retrieval.errors import (
+    FilterError,
     GalleryExistsError,
     GalleryNotFoundError,
     ModelMismatchError,
@@ -21,7 +22,7 @@ from vsa.errors import VSAError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-_WRONG_CALL = (GalleryExistsError, GalleryNotFoundError, NotAGalleryError, ModelMismatchError)
+_WRONG_CALL = (FilterError, GalleryExistsError, GalleryNotFoundError, NotAGalleryError, ModelMismatchError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _gallery(search)
     search.add_argument("query", help='a JSON object such as \'{"title": "sunset"}\', or - to read it from stdin')
     search.add_argument("-k", type=positive, default=10, help="how many to find (default 10)")
+    search.add_argument("--where", metavar="JSON", help="a filter on the records, as a JSON object")
     _json(search)
     explain = command("explain", "Say which fields make an item match a query.", cli_read.explain)
     _gallery(explain)

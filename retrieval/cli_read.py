@@ -21,8 +21,9 @@ class UsageError(Exception):
 def search(arguments: argparse.Namespace) -> int:
     """Print the hits of one query."""
     query = query_value(arguments.query)
+    where = None if arguments.where is None else _object(arguments.where, "--where")
     with Gallery.open(arguments.gallery) as gallery:
-        hits = gallery.search(query, k=arguments.k)
+        hits = gallery.search(query, k=arguments.k, where=where)
         if arguments.json:
             for rank, hit in enumerate(hits, start=1):
                 line = {"rank": rank, "id": hit.id, "score": hit.score, "payload": hit.payload}
@@ -30,7 +31,7 @@ def search(arguments: argparse.Namespace) -> int:
         elif hits:
             print(hits_table(hits, query))
         else:
-            print("the gallery is empty", file=sys.stderr)
+            print("nothing found" if where else "the gallery is empty", file=sys.stderr)
     return 0
 
 
@@ -57,6 +58,16 @@ def query_value(text: str) -> Any:
         kind = type(value).__name__
         example = json.dumps({"title": value if isinstance(value, str) else "sunset"}, ensure_ascii=False)
         raise UsageError(f"the query must be a JSON object, got {kind}; write one such as '{example}'")
+    return value
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{what} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} must be a JSON object, got {type(value).__name__}")
     return value
 
 

@@ -17,6 +17,7 @@
     ├── InvalidIdError (ValueError)               missing, empty or of a type that is no id
     │   └── DuplicateIdError                      the same id twice in one call
     ├── InvalidPayloadError (ValueError)          a payload that is not JSON
+    ├── FilterError (ValueError)                  a filter that cannot be understood
     ├── UnknownIdError (KeyError)                 an id that the gallery does not hold
     └── MissingDependencyError (ImportError)      a part that is not installed; names the install line
 
@@ -84,6 +85,10 @@ class DuplicateIdError(InvalidIdError):
 
 class InvalidPayloadError(RetrievalError, ValueError):
     """A payload is not a JSON value."""
+
+
+class FilterError(RetrievalError, ValueError):
+    """A filter names an unknown operator or compares with something that has no order."""
 
 
 class UnknownIdError(RetrievalError, KeyError):

@@ -15,11 +15,10 @@ from retrieval import ann
 
 _SPARE = 16
 _GATHER_BYTES = 32 << 20
+_SUBMATRIX_BYTES = 64 << 20
 
 
-def exact_scores(
-    X: NDArray[np.float32], rows: NDArray[np.int64], q: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def exact_scores(X: NDArray[np.float32], rows: NDArray[np.int64], q: NDArray[np.float32]) -> NDArray[np.float32]:
     """Cosines of some rows with one query, shape (m,): float64 products rounded to float32.
 
     The same two vectors give the same score wherever the row stands.
@@ -80,6 +79,38 @@ def search(
             q = Q[open_query]
             near = np.flatnonzero(X @ q >= scores[open_query, -1] - bound)
             rows[open_query], scores[open_query] = best(near, exact_scores(X, near, q), order, k)
+    return rows, scores
+
+
+def search_among(
+    Q: NDArray[np.float32],
+    X: NDArray[np.float32],
+    order: NDArray[np.int64],
+    among: NDArray[np.int64],
+    k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """As `search`, among some rows of X only; gathers them by 64 MB, so that memory stays bounded.
+
+    Parameters
+    ----------
+    among : array, shape (m,), int64
+        Row numbers, no two alike.
+
+    Returns
+    -------
+    rows, scores : arrays, shape (n_queries, min(k, m))
+    """
+    rows = np.empty((len(Q), 0), dtype=np.int64)
+    scores = np.empty((len(Q), 0), dtype=np.float32)
+    step = max(1, _SUBMATRIX_BYTES // (4 * X.shape[1]))
+    for start in range(0, len(among), step):
+        part = among[start : start + step]
+        more_rows, more_scores = search(Q, X[part], order[part], k)
+        rows = np.concatenate([rows, part[more_rows]], axis=1)
+        scores = np.concatenate([scores, more_scores], axis=1)
+        chosen = np.lexsort((order[rows], -scores), axis=1)[:, :k]
+        rows = np.take_along_axis(rows, chosen, axis=1)
+        scores = np.take_along_axis(scores, chosen, axis=1)
     return rows, scores
 
 

@@ -21,6 +21,7 @@ from retrieval.rows import Model
 from retrieval.searching import Searcher
 from retrieval.store import Store
 
+Where = dict[str, Any]
 Self = TypeVar("Self", bound="GalleryReader")
 
 
@@ -114,15 +115,23 @@ class GalleryReader:
         return encoder
 
     @overload
-    def search(self, query: dict[str, Any], k: int = 10, *, payloads: bool = True) -> list[Hit]: ...
+    def search(
+        self, query: dict[str, Any], k: int = 10, *, where: Where | None = None, payloads: bool = True
+    ) -> list[Hit]: ...
 
     @overload
-    def search(self, query: Sequence[Any], k: int = 10, *, payloads: bool = True) -> list[Hit] | HitLists: ...
+    def search(
+        self,
+        query: Sequence[Any] | NDArray[Any],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        payloads: bool = True,
+    ) -> list[Hit] | HitLists: ...
 
-    @overload
-    def search(self, query: NDArray[Any], k: int = 10, *, payloads: bool = True) -> list[Hit] | HitLists: ...
-
-    def search(self, query: Any, k: int = 10, *, payloads: bool = True) -> list[Hit] | HitLists:
+    def search(
+        self, query: Any, k: int = 10, *, where: Where | None = None, payloads: bool = True
+    ) -> list[Hit] | HitLists:
         """The items nearest to a query by the cosine, nearest first.
 
         Parameters
@@ -131,6 +140,9 @@ class GalleryReader:
             A record, a vector of shape (dim,), a batch of shape (n_queries, dim), or a sequence of records.
         k : int
             How many; a gallery with fewer items gives fewer.
+        where : dict, optional
+            A filter on payloads, as `retrieval.filters` describes: only items that pass are found, and k of
+            them wherever k pass.
         payloads : bool
             False leaves the payloads out, which is faster for large batches.
 
@@ -143,7 +155,7 @@ class GalleryReader:
         ------
         TypeError, ValueError
             If the query is neither records nor vectors, or k is no positive integer.
-        InvalidVectorError, NoEncoderError
+        InvalidVectorError, NoEncoderError, FilterError
 
         Notes
         -----
@@ -156,10 +168,10 @@ class GalleryReader:
             raise ValueError(f"k must be at least 1, got {k}")
         encoder = self.encoder if _asks_for_encoder(query) else self._encoder
         Q, single = queries(query, self.dim, encoder)
-        found = self._searcher.search(Q, int(k), payloads=payloads)
+        found = self._searcher.search(Q, int(k), where=where, payloads=payloads)
         return found[0] if single else found
 
-    def get(self, id: Any) -> Any:  # noqa: A002
+    def get(self, id: Any) -> Any:
         """The payload of an item; None where it has none.
 
         Raises
@@ -174,7 +186,7 @@ class GalleryReader:
             record = snapshot.records([item])[item]
         return load(record.codec, record.payload)
 
-    def vector(self, id: Any) -> NDArray[np.float32]:  # noqa: A002
+    def vector(self, id: Any) -> NDArray[np.float32]:
         """The vector of an item, shape (dim,), of length one.
 
         Raises
@@ -189,7 +201,7 @@ class GalleryReader:
                 raise UnknownIdError(f"no item {name!r} in {self.path}")
             return np.array(table.matrix[row])
 
-    def __contains__(self, id: object) -> bool:  # noqa: A002
+    def __contains__(self, id: object) -> bool:
         with self._store.snapshot() as snapshot:
             return snapshot.item(checked_id(id)) is not None
 
@@ -214,7 +226,7 @@ class GalleryReader:
     def __len__(self) -> int:
         return self.count()
 
-    def explain(self, query: Any, id: Any) -> list[tuple[str, float]]:  # noqa: A002
+    def explain(self, query: Any, id: Any) -> list[tuple[str, float]]:
         """Why an item matches a record: (path, contribution), largest first; the sum is the cosine.
 
         Raises

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import exact
 from retrieval.hits import HitLists
+from retrieval.selection import Selector
 from retrieval.sharing import SharedLock
 from retrieval.snapshot import Record, Snapshot
 from retrieval.store import Store
@@ -22,6 +24,7 @@ class Searcher:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = SharedLock()
+        self._selector = Selector()
         self._table: VectorTable | None = None
 
     @contextmanager
@@ -58,10 +61,13 @@ class Searcher:
         table.refresh(snapshot)
         self._table = table
 
-    def search(self, Q: NDArray[np.float32], k: int, *, payloads: bool) -> HitLists:
-        """The k nearest items of each query; Q of shape (n_queries, dim), unit rows."""
+    def search(self, Q: NDArray[np.float32], k: int, *, where: Any, payloads: bool) -> HitLists:
+        """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows."""
         with self.current() as (snapshot, table):
-            rows, scores = exact.search(Q, table.matrix, table.items, k)
+            if where is None:
+                rows, scores = exact.search(Q, table.matrix, table.items, k)
+            else:
+                rows, scores = self._selector.search(snapshot, table, Q, k, where)
             items = table.items[rows]
             found: dict[int, Record] = {}
             if payloads and items.size:

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from vsa.errors import InvalidRecordError
 
 
-def brute_force(
-    Q: NDArray[np.float32], X: NDArray[np.float32], k: int
-) -> tuple[list[list[int]], list[list[float]]]:
+def brute_force(Q: NDArray[np.float32], X: NDArray[np.float32], k: int) -> tuple[list[list[int]], list[list[float]]]:
     """The k best rows of X for each row of Q by float64 cosines rounded to float32; ties by row number."""
     all_rows, all_scores = [], []
     for q in Q:

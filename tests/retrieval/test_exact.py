@@ -19,9 +19,7 @@ from retrieval import exact
     k=st.integers(1, 70),
     levels=st.integers(1, 4),
 )
-def test_search_is_brute_force_with_ties_in_insertion_order(
-    seed: int, n: int, dim: int, k: int, levels: int
-) -> None:
+def test_search_is_brute_force_with_ties_in_insertion_order(seed: int, n: int, dim: int, k: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
     # Few levels a coordinate make many equal rows; a constant keeps them off zero.
     X = unit(rng.integers(0, levels, (n, dim)) + 0.5)

@@ -21,9 +21,7 @@ def found(gallery: Gallery, query: Any, k: int = 10) -> list[str]:
     return [hit.id for hit in hits]
 
 
-def test_a_record_finds_itself_and_brings_its_payload(
-    gallery: Gallery, records: list[dict[str, Any]]
-) -> None:
+def test_a_record_finds_itself_and_brings_its_payload(gallery: Gallery, records: list[dict[str, Any]]) -> None:
     for record in records:
         hit = gallery.search(record, k=1)[0]
         assert (hit.id, hit.payload, hit.model) == (record["acno"], record, "words-64")

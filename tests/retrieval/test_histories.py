@@ -93,9 +93,7 @@ def test_any_sequence_of_writes_is_a_dict(tmp_path_factory: pytest.TempPathFacto
         for action, keys, value in steps:
             names = [str(key) for key in keys]
             if action == "put":
-                gallery.add_vectors(
-                    names, directions[[value] * len(names)], payloads=[[value, n] for n in names]
-                )
+                gallery.add_vectors(names, directions[[value] * len(names)], payloads=[[value, n] for n in names])
                 for name in names:
                     model[name] = (value, [value, name])
             elif action == "delete":
