@@ -170,3 +170,11 @@ def test_a_value_equals_itself_and_not_its_opposite(value: Any) -> None:
     assert not compiled({"v": {"!=": value}})({"v": value})
     assert compiled({"v": {"in": [value]}})({"v": value})
     assert not compiled({"not": {"v": {"==": value}}})({"v": value})
+
+
+def test_the_search_widens_when_one_is_missing(many: Any) -> None:
+    gallery, X, _ = many
+    nearest = [int(hit.id) for hit in gallery.search(X[9], k=150)]
+    passing = nearest[5:16] + nearest[60:]
+    hits = gallery.search(X[9], k=12, where={"n": {"in": passing}})
+    assert [int(hit.id) for hit in hits] == passing[:12]
