@@ -65,9 +65,7 @@ def check_encoder(encoder: Any, name: str | None, dim: int | None) -> Encoder:
     if not isinstance(encoder, Encoder):
         raise TypeError(f"expected an encoder such as vsa.JSONEncoder, got {type(encoder).__name__}")
     if dim is not None and encoder.dim != dim:
-        raise ModelMismatchError(
-            f"the gallery holds vectors of dim {dim}, the encoder makes dim {encoder.dim}"
-        )
+        raise ModelMismatchError(f"the gallery holds vectors of dim {dim}, the encoder makes dim {encoder.dim}")
     if name is not None and encoder.name != name:
         raise ModelMismatchError(
             f"the gallery holds vectors of model {name!r}, the encoder is {encoder.name!r}: "

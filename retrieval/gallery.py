@@ -75,9 +75,7 @@ class Gallery(GalleryReader):
             check_encoder(encoder, model, dim)
             dim, model = encoder.dim, encoder.name
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise ValueError(
-                f"give an encoder, or the dim of your vectors as a positive integer, got dim={dim!r}"
-            )
+            raise ValueError(f"give an encoder, or the dim of your vectors as a positive integer, got dim={dim!r}")
         if model is not None and (not isinstance(model, str) or not model):
             raise ValueError(f"model must be a name, got {model!r}")
         folder = Path(path)
@@ -95,7 +93,7 @@ class Gallery(GalleryReader):
     def add(
         self,
         records: Iterable[Any],
-        id: IdOf = "id",  # noqa: A002
+        id: IdOf = "id",
         *,
         progress: Progress | bool | None = None,
     ) -> int:
@@ -126,7 +124,7 @@ class Gallery(GalleryReader):
     def add_numbered(
         self,
         numbered: Iterable[tuple[int, Any]],
-        id: IdOf = "id",  # noqa: A002
+        id: IdOf = "id",
         *,
         unit: str = "record",
         on_bad: ingest.OnBad | None = None,

@@ -48,7 +48,7 @@ def checked_ids(values: Iterable[Any]) -> list[str]:
     return [checked_id(value, f"id {number}: ") for number, value in enumerate(values, start=1)]
 
 
-def id_reader(id: IdOf) -> Callable[[Any, str], str]:  # noqa: A002 - the public name of the argument
+def id_reader(id: IdOf) -> Callable[[Any, str], str]:
     """A function of (record, place) that gives the record's id.
 
     Parameters

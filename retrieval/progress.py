@@ -10,9 +10,7 @@ Progress = Callable[[int], object]
 
 
 @contextmanager
-def reporter(
-    progress: Progress | bool | None, *, unit: str = "record", total: int | None = None
-) -> Iterator[Progress]:
+def reporter(progress: Progress | bool | None, *, unit: str = "record", total: int | None = None) -> Iterator[Progress]:
     """A function to call with the amount done so far.
 
     Parameters

@@ -124,9 +124,7 @@ def connect(folder: Path, *, timeout: float, writable: bool) -> sqlite3.Connecti
         # A read-only folder cannot hold the shared-memory file that SQLite's log asks for.
         uri += "?immutable=1"
     with translated(folder, timeout):
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB if writable else _CACHE_KIB // 8}")
@@ -141,9 +139,7 @@ def connect(folder: Path, *, timeout: float, writable: bool) -> sqlite3.Connecti
 def create_tables(folder: Path, timeout: float) -> sqlite3.Connection:
     """Make the file in an existing folder; the caller fills `state` and commits the open transaction."""
     with translated(folder, timeout):
-        connection = sqlite3.connect(
-            database(folder), timeout=timeout, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(database(folder), timeout=timeout, isolation_level=None, check_same_thread=False)
         connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -181,8 +177,7 @@ def check_marks(folder: Path, connection: sqlite3.Connection) -> None:
         raise damaged(folder, f"the format version is {version} in the header but {stated} in the state")
     if version > FORMAT:
         raise NewerGalleryError(
-            f"{folder}: written in format {version}; this package reads up to {FORMAT}. "
-            "Install a later vsa-retrieval"
+            f"{folder}: written in format {version}; this package reads up to {FORMAT}. Install a later vsa-retrieval"
         )
 
 

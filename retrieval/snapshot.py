@@ -152,9 +152,7 @@ class Snapshot:
             )
             for start, n, crc, data in cursor:
                 if not isinstance(data, bytes) or zlib.crc32(data) != crc or len(data) != n * model.row_bytes:
-                    raise damaged(
-                        self.folder, f"the vectors of model {model.name!r}, slots {start} to {start + n - 1}"
-                    )
+                    raise damaged(self.folder, f"the vectors of model {model.name!r}, slots {start} to {start + n - 1}")
                 yield start, decoded(data, model)
 
 

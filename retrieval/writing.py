@@ -60,9 +60,7 @@ class Writer:
             except sqlite3.IntegrityError:
                 pass
             for name, number in zip(ids, numbers, strict=True):
-                (first,) = self._connection.execute(
-                    "SELECT number FROM seen WHERE id = ?", (name,)
-                ).fetchone()
+                (first,) = self._connection.execute("SELECT number FROM seen WHERE id = ?", (name,)).fetchone()
                 if first != number:
                     raise DuplicateIdError(
                         f"{unit} {number}: the id {name!r} came before, in {unit} {first}; "
@@ -183,13 +181,9 @@ class Writer:
                     slots.append(row[0])
             pairs = [(number, item) for item in items[gone].tolist()]
             self._connection.executemany("DELETE FROM placements WHERE model = ? AND item = ?", pairs)
-            self._connection.executemany(
-                f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs
-            )
+            self._connection.executemany(f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs)
             went = placement_hashes(hashes[gone], np.array(slots, dtype=np.int64))
-            self.models[number] = replace(
-                model, count=model.count - len(gone), digest=removed(model.digest, went)
-            )
+            self.models[number] = replace(model, count=model.count - len(gone), digest=removed(model.digest, went))
 
     def delete(self, ids: Sequence[str]) -> list[str]:
         """Remove items; the ids that were there."""
@@ -206,12 +200,8 @@ class Writer:
             hashes = id_hashes(items, names)
             self._forget(items, hashes)
             self._connection.executemany("DELETE FROM ids WHERE id = ?", [(name,) for name in names])
-            self._connection.executemany(
-                "DELETE FROM records WHERE item = ?", [(item,) for item in found.values()]
-            )
-        self.state = replace(
-            self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes)
-        )
+            self._connection.executemany("DELETE FROM records WHERE item = ?", [(item,) for item in found.values()])
+        self.state = replace(self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes))
         self._changed = True
         return names
 
