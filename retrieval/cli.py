@@ -103,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     delete.add_argument("ids", nargs="+", metavar="id")
     export = command("export", "Write ids and payloads as JSON Lines.", cli_read.export)
     _gallery(export)
+    export.add_argument("--salvage", action="store_true", help="pass over damaged records")
+    compact = command("compact", "Give the space of deleted and replaced items back.", cli_read.compact)
+    _gallery(compact)
+    check = command("check", "Read everything and say what is damaged and what can be saved.", cli_read.check)
+    _gallery(check)
+    _json(check)
     demo = command("demo", "Index the Python packages installed here and ask what is like numpy.", _demo)
     _json(demo)
     return parser

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from retrieval import checking
+from retrieval.checking import salvaged
 from retrieval.gallery import Gallery
-from retrieval.table import contributions_table, facts_table, hits_table
+from retrieval.payload import load
+from retrieval.table import contributions_table, facts_table, hits_table, sized
 
 
 class UsageError(Exception):
@@ -103,9 +107,41 @@ def delete(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def compact(arguments: argparse.Namespace) -> int:
+    """Give space back."""
+    with Gallery.open(arguments.gallery) as gallery:
+        done = gallery.compact()
+    print(f"{arguments.gallery}: {sized(done.before)} before, {sized(done.after)} now", file=sys.stderr)
+    return 0
+
+
 def export(arguments: argparse.Namespace) -> int:
     """Print ids and payloads as JSON Lines."""
+    if arguments.salvage:
+        for record in salvaged(arguments.gallery):
+            _print_item(record.id, load(record.codec, record.payload))
+        return 0
     with Gallery.open(arguments.gallery) as gallery:
         for name, payload in gallery.items():
-            print(json.dumps({"id": name, "payload": payload}, ensure_ascii=False))
+            _print_item(name, payload)
     return 0
+
+
+def _print_item(name: str, payload: Any) -> None:
+    print(json.dumps({"id": name, "payload": payload}, ensure_ascii=False))
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print what is damaged; exit status 1 if anything is."""
+    report = checking.check(arguments.gallery)
+    if arguments.json:
+        print(json.dumps({**asdict(report), "sound": report.sound}))
+    else:
+        for problem in report.problems:
+            print(f"damaged: {problem}")
+        for name in ("records", "vectors"):
+            expected = getattr(report, name + "_expected")
+            of = "an unknown number" if expected is None else f"{expected:,}"
+            print(f"{name}: {getattr(report, name):,} of {of} can be read")
+        print("sound" if report.sound else "save what can be read with `retrieval export --salvage`")
+    return 0 if report.sound else 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval import ingest
+from retrieval.compaction import Compaction, compact
 from retrieval.encoding import Encoder, check_encoder, saved, unit_rows
 from retrieval.errors import ModelMismatchError, UnknownIdError
 from retrieval.ids import IdOf, checked_ids, id_reader
@@ -196,6 +197,20 @@ class Gallery(GalleryReader):
             if names:
                 writer.put(writer.active, names, packed, rows)
         return len(names)
+
+    def compact(self) -> Compaction:
+        """Give the space of deleted and replaced items back.
+
+        Raises
+        ------
+        GalleryBusyError
+
+        Notes
+        -----
+        Needs free disk for a second copy while it runs; memory for one block and 24 bytes a vector. Other writers
+        wait, readers go on.
+        """
+        return compact(self._store)
 
     def delete(self, ids: Iterable[Any]) -> int:
         """Delete items.

@@ -58,7 +58,7 @@ CREATE TABLE tombstones (
 ) WITHOUT ROWID;
 """
 
-_DAMAGE_HINT = "run `retrieval check` to see what can be saved and `retrieval export` to save it"
+_DAMAGE_HINT = "run `retrieval check` to see what can be saved and `retrieval export --salvage` to save it"
 
 
 def database(folder: Path) -> Path:

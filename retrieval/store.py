@@ -190,6 +190,20 @@ class Store:
             if log.stat().st_size > _FOLD_IN:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def shrink(self) -> None:
+        """Give free pages back to the file system.
+
+        Raises
+        ------
+        GalleryBusyError
+            If another writer is at work for longer than the timeout.
+        """
+        with self._writing, translated(self.folder, self.timeout):
+            if self._write_connection is None:
+                self._write_connection = self._connect(writable=True)
+            self._write_connection.execute("VACUUM")
+            self._write_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close every connection; the last one to close folds the log into the file."""
         self._closed = True

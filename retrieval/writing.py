@@ -18,7 +18,7 @@ from retrieval.schema import damaged, translated
 
 Payload = tuple[int, bytes | None]
 
-_BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20
 
 
 class Writer:
@@ -26,12 +26,13 @@ class Writer:
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self.folder = folder
-        self._connection = connection
+        self.connection = connection
         self.state = read_state(folder, connection)
         self.models = read_models(folder, connection)
         self._before = self.state
         self._all_new = self.state.items == 0
         self._changed = False
+        self._renumbered = False
         with translated(folder):
             # On disk, so that a call of any size holds one batch in memory.
             connection.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY, number INTEGER)")
@@ -55,12 +56,12 @@ class Writer:
         """
         with translated(self.folder):
             try:
-                self._connection.executemany("INSERT INTO seen VALUES (?, ?)", zip(ids, numbers, strict=True))
+                self.connection.executemany("INSERT INTO seen VALUES (?, ?)", zip(ids, numbers, strict=True))
                 return
             except sqlite3.IntegrityError:
                 pass
             for name, number in zip(ids, numbers, strict=True):
-                (first,) = self._connection.execute("SELECT number FROM seen WHERE id = ?", (name,)).fetchone()
+                (first,) = self.connection.execute("SELECT number FROM seen WHERE id = ?", (name,)).fetchone()
                 if first != number:
                     raise DuplicateIdError(
                         f"{unit} {number}: the id {name!r} came before, in {unit} {first}; "
@@ -93,7 +94,7 @@ class Writer:
             self._forget(items[~fresh], hashes[~fresh])
             self._put_records(ids, items, fresh, payloads)
             slots = self._put_blocks(model, X)
-            self._connection.executemany(
+            self.connection.executemany(
                 f"INSERT INTO placements VALUES ({model.model}, ?, ?)",
                 zip(items.tolist(), slots.tolist(), strict=True),
             )
@@ -120,7 +121,7 @@ class Writer:
                 known = (
                     None
                     if self._all_new
-                    else self._connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
+                    else self.connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
                 )
                 if known is None:
                     items[row] = following
@@ -147,22 +148,27 @@ class Writer:
                 continue
             codec, payload = payloads[row] if payloads is not None else (0, None)
             rows.append((item, name, codec, payload_crc(item, name, codec, payload), payload))
-        self._connection.executemany("INSERT INTO ids VALUES (?, ?)", new_ids)
-        self._connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", rows)
+        self.connection.executemany("INSERT INTO ids VALUES (?, ?)", new_ids)
+        self.connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", rows)
 
     def _put_blocks(self, model: Model, X: NDArray[np.float32]) -> NDArray[np.int64]:
         """Write rows into new blocks; their slots, shape (n,)."""
         start = self.state.next_slot
-        step = max(1, _BLOCK_BYTES // model.row_bytes)
-        for first in range(0, len(X), step):
-            part = X[first : first + step]
-            data = part.astype("<f4" if model.dtype is Storage.FLOAT32 else "<f2").tobytes()
-            self._connection.execute(
-                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)",
-                (start + first, model.model, len(part), zlib.crc32(data), data),
-            )
-        self.state = replace(self.state, next_slot=start + len(X))
+        self.insert_blocks(model, X.astype("<f4" if model.dtype is Storage.FLOAT32 else "<f2").tobytes())
         return np.arange(start, start + len(X), dtype=np.int64)
+
+    def insert_blocks(self, model: Model, data: bytes) -> None:
+        """Write the bytes of rows into new blocks, from slot `state.next_slot` on."""
+        width = model.row_bytes
+        step = max(1, BLOCK_BYTES // width) * width
+        for at in range(0, len(data), step):
+            part = data[at : at + step]
+            n = len(part) // width
+            self.connection.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)",
+                (self.state.next_slot, model.model, n, zlib.crc32(part), part),
+            )
+            self.state = replace(self.state, next_slot=self.state.next_slot + n)
 
     def _forget(self, items: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
         """Take the vectors of items out of every model."""
@@ -173,15 +179,15 @@ class Writer:
             gone = []
             slots = []
             for position, item in enumerate(items.tolist()):
-                row = self._connection.execute(
+                row = self.connection.execute(
                     "SELECT slot FROM placements WHERE model = ? AND item = ?", (number, item)
                 ).fetchone()
                 if row is not None:
                     gone.append(position)
                     slots.append(row[0])
             pairs = [(number, item) for item in items[gone].tolist()]
-            self._connection.executemany("DELETE FROM placements WHERE model = ? AND item = ?", pairs)
-            self._connection.executemany(f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs)
+            self.connection.executemany("DELETE FROM placements WHERE model = ? AND item = ?", pairs)
+            self.connection.executemany(f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs)
             went = placement_hashes(hashes[gone], np.array(slots, dtype=np.int64))
             self.models[number] = replace(model, count=model.count - len(gone), digest=removed(model.digest, went))
 
@@ -190,7 +196,7 @@ class Writer:
         found: dict[str, int] = {}
         with translated(self.folder):
             for name in ids:
-                row = self._connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
+                row = self.connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
                 if row is not None:
                     found[name] = row[0]
             if not found:
@@ -199,11 +205,15 @@ class Writer:
             items = np.array(list(found.values()), dtype=np.int64)
             hashes = id_hashes(items, names)
             self._forget(items, hashes)
-            self._connection.executemany("DELETE FROM ids WHERE id = ?", [(name,) for name in names])
-            self._connection.executemany("DELETE FROM records WHERE item = ?", [(item,) for item in found.values()])
+            self.connection.executemany("DELETE FROM ids WHERE id = ?", [(name,) for name in names])
+            self.connection.executemany("DELETE FROM records WHERE item = ?", [(item,) for item in found.values()])
         self.state = replace(self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes))
         self._changed = True
         return names
+
+    def mark_renumbered(self) -> None:
+        """Slots moved: readers that are behind load everything anew."""
+        self._changed = self._renumbered = True
 
     def finish(self) -> None:
         """Write the state and the models back; the commit is the caller's."""
@@ -211,7 +221,8 @@ class Writer:
             return
         if self.state.items < 0 or any(model.count < 0 for model in self.models.values()):
             raise damaged(self.folder, "the counts do not add up")
-        self.state = replace(self.state, generation=self._before.generation + 1)
-        write_state(self._connection, self.state)
+        epoch = self._before.epoch + int(self._renumbered)
+        self.state = replace(self.state, generation=self._before.generation + 1, epoch=epoch)
+        write_state(self.connection, self.state)
         for model in self.models.values():
-            write_model(self._connection, model)
+            write_model(self.connection, model)

@@ -1,0 +1,131 @@
+"""Giving back the space of deleted and replaced items."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.checksums import added, id_hashes, placement_hashes, removed
+from retrieval.rows import Model
+from retrieval.schema import damaged, database, translated
+from retrieval.store import Store
+from retrieval.writing import BLOCK_BYTES, Writer
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What a compaction did: bytes of the file and its log before and after."""
+
+    before: int
+    after: int
+
+
+def compact(store: Store) -> Compaction:
+    """Rewrite blocks of vectors that hold dead rows or are small, forget tombstones, and shrink the file.
+
+    Notes
+    -----
+    One transaction, then SQLite's VACUUM, which needs as much free disk as the file has. Memory for one block, the
+    slots of one model (8 bytes a vector) and SQLite's cache. Other writers wait, readers go on.
+    """
+    before = _size(store)
+    with store.write() as writer, translated(store.folder):
+        for model in list(writer.models.values()):
+            _rewrite_blocks(writer, model)
+        _forget_tombstones(writer)
+    store.shrink()
+    return Compaction(before, _size(store))
+
+
+def _size(store: Store) -> int:
+    file = database(store.folder)
+    log = file.with_name(file.name + "-wal")
+    return file.stat().st_size + (log.stat().st_size if log.exists() else 0)
+
+
+def _rewrite_blocks(writer: Writer, model: Model) -> None:
+    """Copy the live rows of blocks that are not full of them into new blocks, and drop the old ones."""
+    full = max(1, BLOCK_BYTES // model.row_bytes)
+    waiting: list[tuple[int, NDArray[np.int64]]] = []
+    rows = 0
+    for first, n, slots in _live_rows(writer, model):
+        if len(slots) == n and 2 * n > full:
+            continue
+        waiting.append((first, slots))
+        rows += len(slots)
+        if rows >= full:
+            _merge(writer, model, waiting)
+            waiting, rows = [], 0
+    # A single block without dead rows has nothing to be merged with.
+    if len(waiting) > 1 or (waiting and len(waiting[0][1]) != _rows_in(writer, waiting[0][0])):
+        _merge(writer, model, waiting)
+
+
+def _live_rows(writer: Writer, model: Model) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """(first slot, rows, live slots) of each block, by rising slot."""
+    blocks = writer.connection.execute(
+        "SELECT first, n FROM blocks WHERE model = ? ORDER BY first", (model.model,)
+    ).fetchall()
+    slots = writer.connection.execute(
+        "SELECT slot FROM placements WHERE model = ? ORDER BY slot", (model.model,)
+    ).fetchall()
+    alive = np.array(slots, dtype=np.int64).reshape(-1)
+    for first, n in blocks:
+        start, stop = np.searchsorted(alive, (first, first + n))
+        yield first, n, alive[start:stop]
+
+
+def _rows_in(writer: Writer, first: int) -> int:
+    (n,) = writer.connection.execute("SELECT n FROM blocks WHERE first = ?", (first,)).fetchone()
+    return int(n)
+
+
+def _merge(writer: Writer, model: Model, blocks: list[tuple[int, NDArray[np.int64]]]) -> None:
+    """Replace some blocks by new ones that hold their live rows, bit for bit."""
+    kept: list[bytes] = []
+    for first, slots in blocks:
+        n, crc, data = writer.connection.execute("SELECT n, crc, data FROM blocks WHERE first = ?", (first,)).fetchone()
+        if not isinstance(data, bytes) or zlib.crc32(data) != crc or len(data) != n * model.row_bytes:
+            raise damaged(writer.folder, f"the vectors of model {model.name!r}, slots {first} to {first + n - 1}")
+        rows = np.frombuffer(data, dtype=np.uint8).reshape(n, model.row_bytes)
+        kept.append(rows[slots - first].tobytes())
+        writer.connection.execute("DELETE FROM blocks WHERE first = ?", (first,))
+    _move(writer, model, np.concatenate([slots for _, slots in blocks]), b"".join(kept))
+    writer.mark_renumbered()
+
+
+def _move(writer: Writer, model: Model, old: NDArray[np.int64], data: bytes) -> None:
+    """Give the rows in `data`, placed in slots `old` so far, new slots in new blocks."""
+    if not len(old):
+        return
+    places = [
+        writer.connection.execute(
+            "SELECT p.item, r.id FROM placements p JOIN records r ON r.item = p.item WHERE p.model = ? AND p.slot = ?",
+            (model.model, slot),
+        ).fetchone()
+        for slot in old.tolist()
+    ]
+    if any(place is None for place in places):
+        raise damaged(writer.folder, "a vector belongs to a record that is missing")
+    items = np.array([place[0] for place in places], dtype=np.int64)
+    hashes = id_hashes(items, [place[1] for place in places])
+    new = np.arange(writer.state.next_slot, writer.state.next_slot + len(old), dtype=np.int64)
+    writer.insert_blocks(model, data)
+    writer.connection.executemany(
+        "UPDATE placements SET slot = ? WHERE model = ? AND item = ?",
+        [(slot, model.model, item) for slot, item in zip(new.tolist(), items.tolist(), strict=True)],
+    )
+    current = writer.models[model.model]
+    digest = removed(current.digest, placement_hashes(hashes, old))
+    writer.models[model.model] = replace(current, digest=added(digest, placement_hashes(hashes, new)))
+
+
+def _forget_tombstones(writer: Writer) -> None:
+    (count,) = writer.connection.execute("SELECT count(*) FROM tombstones").fetchone()
+    if count:
+        writer.connection.execute("DELETE FROM tombstones")
+        writer.mark_renumbered()

@@ -1,0 +1,122 @@
+"""kill -9 at random moments: what was acknowledged is there, nothing else half so, and searches are right."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference_gallery import unit
+
+from retrieval import Gallery
+from retrieval.checking import check
+
+KILLS = int(os.environ.get("RETRIEVAL_KILLS", "6"))
+DIM = 16
+
+WRITER = """
+import sys
+from test_kill import operate
+operate(sys.argv[1], int(sys.argv[2]))
+"""
+
+
+def vectors(step: int, n: int) -> np.ndarray:
+    return unit(np.random.default_rng(step).standard_normal((n, DIM)))
+
+
+def operation(step: int) -> tuple[str, list[str]]:
+    """What the writer does at a step; the same in the writer and in the test."""
+    rng = random.Random(step)
+    if step % 4 == 3:
+        return "delete", []
+    if step % 8 == 6:
+        return "compact", []
+    size = rng.choice([1, 5, 400, 3000])
+    return "put", [f"k{rng.randrange(5000)}-{number}" for number in range(size)]
+
+
+def expected(state: dict[str, tuple[int, int]], step: int) -> dict[str, tuple[int, int]]:
+    """The dict that a gallery is after a step: id to (step, row)."""
+    kind, ids = operation(step)
+    state = dict(state)
+    if kind == "put":
+        for row, name in enumerate(ids):
+            state[name] = (step, row)
+    elif kind == "delete":
+        for name in sorted(state)[::3]:
+            del state[name]
+    return state
+
+
+def operate(folder: str, first: int) -> None:
+    with Gallery.open(folder) as gallery:
+        for step in range(first, first + 1000):
+            kind, ids = operation(step)
+            if kind == "put":
+                gallery.add_vectors(ids, vectors(step, len(ids)), payloads=[[step, row] for row in range(len(ids))])
+            elif kind == "compact":
+                gallery.compact()
+            else:
+                gallery.delete(sorted(gallery.ids())[::3])
+            print(step, flush=True)
+
+
+
+def killed_after(folder: Path, first: int, seconds: float) -> int:
+    """Run the writer, kill it, and give the last step that it acknowledged (first - 1 if none)."""
+    here = str(Path(__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, str(Path.cwd()), *sys.path])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), str(first)], stdout=subprocess.PIPE, env=environment, text=True
+    )
+    assert process.stdout is not None
+    acknowledged = first - 1
+    timer = threading.Timer(60, process.kill)
+    timer.start()
+    try:
+        acknowledged = int(process.stdout.readline())
+        clock = threading.Timer(seconds, process.kill)
+        clock.start()
+        for line in process.stdout:
+            if line.endswith("\n"):
+                acknowledged = int(line)
+    finally:
+        timer.cancel()
+        process.kill()
+        process.stdout.close()
+        process.wait()
+    return acknowledged
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs kill -9")
+def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    folder = tmp_path / "g"
+    Gallery.create(folder, dim=DIM).close()
+    rng = random.Random(time.time_ns())
+    state: dict[str, tuple[int, int]] = {}
+    step = 0
+    for _ in range(KILLS):
+        last = killed_after(folder, step, rng.uniform(0, 0.6))
+        for done in range(step, last + 1):
+            state = expected(state, done)
+        step = last + 1
+        with Gallery.open(folder) as gallery:
+            there = {name: tuple(payload) for name, payload in gallery.items()}
+            if there != state:
+                # The step in flight may have been committed without its acknowledgement coming out.
+                state = expected(state, step)
+                step += 1
+            assert there == state
+            if state:
+                sample = rng.sample(sorted(state), min(20, len(state)))
+                rows = np.array([vectors(state[name][0], state[name][1] + 1)[-1] for name in sample])
+                hits = gallery.search(rows, k=1)
+                assert [hit[0].id for hit in hits] == sample
+        assert check(folder).sound
