@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from retrieval.compat.calibration import Calibration
 from retrieval.compat.correction import Mapped
 from retrieval.compat.errors import (
     DamagedMapError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BT2Head",
+    "Calibration",
     "DamagedMapError",
     "FewPairsWarning",
     "InvalidPairsError",

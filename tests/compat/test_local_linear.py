@@ -142,6 +142,21 @@ def test_the_gate_is_a_null_neighbour_of_the_softmax():
     np.testing.assert_allclose(share * weights[0], exponentials[:3] / exponentials.sum(), rtol=1e-6)
 
 
+def test_spread_is_the_variance_of_a_residual_drawn_by_the_kernel():
+    source, target = curved_pairs(100)
+    queries, _ = curved_pairs(5, seed=2)
+    m = fixed(source, target, k=7)
+    got = m.map(queries).spread
+    R, everywhere = m.residuals.astype(np.float64), np.mean(np.sum(m.residuals.astype(np.float64) ** 2, axis=1))
+    for x, spread in zip(queries, got, strict=True):
+        similar = source.astype(np.float64) @ x
+        near = np.argsort(-similar)[:7]
+        odds = np.exp(similar[near] / m.temperature)
+        chances = odds / (odds.sum() + np.exp(m.floor / m.temperature))
+        second_moment = chances @ np.sum(R[near] ** 2, axis=1) + (1 - chances.sum()) * everywhere
+        assert spread == pytest.approx(second_moment - np.sum((chances @ R[near]) ** 2), rel=1e-4)
+
+
 def test_spread_ranks_items_by_their_error():
     """Noise that grows along one axis: the map must be less sure where the pairs disagree."""
     rng = np.random.default_rng(1)
