@@ -56,7 +56,8 @@ class BT2Head(nn.Module):
         How P and Q are kept orthogonal. Cayley costs one solve a step; it cannot reach a matrix with
         the eigenvalue −1 relative to where it starts, which has measure zero.
     seed : int
-        Seeds P and Q alone, which begin as random orthogonal matrices; no global state is touched.
+        Seeds the head's first weights; P and Q begin as random orthogonal matrices. torch's global
+        generator is left as it was.
 
     Examples
     --------
@@ -88,12 +89,12 @@ class BT2Head(nn.Module):
         if orthogonal not in ("cayley", "matrix_exp"):
             raise ValueError(f"orthogonal must be 'cayley' or 'matrix_exp', not {orthogonal!r}")
         self.old_dim, self.new_dim, self.extra, self.scale = old_dim, new_dim, extra, scale
-        self.old_branch = nn.Linear(new_dim + old_dim, old_dim)
-        generator = torch.Generator().manual_seed(seed)
-        nn.init.kaiming_uniform_(self.old_branch.weight, a=5**0.5, generator=generator)
-        nn.init.zeros_(self.old_branch.bias)
-        self.new_basis = _orthogonal_layer(new_dim, orthogonal, generator)
-        self.old_basis = _orthogonal_layer(old_dim, orthogonal, generator)
+        # Modules fill themselves from torch's global generator before we do; the fork hands it back.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.old_branch = nn.Linear(new_dim + old_dim, old_dim)
+            self.new_basis = _orthogonal_layer(new_dim, orthogonal)
+            self.old_basis = _orthogonal_layer(old_dim, orthogonal)
 
     @property
     def in_dim(self) -> int:
@@ -116,7 +117,7 @@ class BT2Head(nn.Module):
         return BT2Features(feature, compatible, torch.cat([compatible, u[:, self.old_dim :]], dim=1))
 
 
-def _orthogonal_layer(dim: int, orthogonal: OrthogonalMap, generator: torch.Generator) -> nn.Module:
+def _orthogonal_layer(dim: int, orthogonal: OrthogonalMap) -> nn.Module:
     layer = nn.Linear(dim, dim, bias=False)
-    nn.init.orthogonal_(layer.weight, generator=generator)
+    nn.init.orthogonal_(layer.weight)
     return parametrizations.orthogonal(layer, orthogonal_map=orthogonal)
