@@ -120,3 +120,108 @@ def inner_products(
     faiss, _ = _loaded()
     products, rows = faiss.knn(Q, X, k, metric=faiss.METRIC_INNER_PRODUCT)
     return products, rows
+
+
+def build(factory: str, X: NDArray[np.float32], *, train_on: int) -> Any:
+    """An index over the rows of X, labelled 0 to n - 1, for inner products.
+
+    Parameters
+    ----------
+    factory : str
+        As FAISS's index factory understands.
+    X : array, shape (n, dim), float32, unit rows
+    train_on : int
+        Rows to train on, drawn evenly.
+
+    Raises
+    ------
+    ValueError
+        If FAISS cannot build it.
+    """
+    faiss, _ = _loaded()
+    try:
+        index = faiss.index_factory(X.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            rows = np.linspace(0, len(X) - 1, min(train_on, len(X))).astype(np.int64)
+            _quiet(index)
+            index.train(X[rows])
+        index.add(X)
+    except RuntimeError as error:
+        raise ValueError(f"FAISS cannot build {factory!r}: {_first_line(error)}") from error
+    return index
+
+
+def _quiet(index: Any) -> None:
+    # FAISS warns on standard error about small training sets, which is no news to the caller.
+    clustering = getattr(index, "cp", None)
+    if clustering is not None:
+        clustering.min_points_per_centroid = 1
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
+
+
+def candidates(index: Any, Q: NDArray[np.float32], width: int, breadth: int) -> NDArray[np.int64]:
+    """Labels of the rows that an index takes for the nearest, shape (n_queries, width); -1 for none.
+
+    Parameters
+    ----------
+    breadth : int
+        ``nprobe`` of an inverted file, ``efSearch`` of a graph; no meaning for others.
+    """
+    faiss, _ = _loaded()
+    if isinstance(index, faiss.IndexIVF):
+        parameters = faiss.SearchParametersIVF(nprobe=min(breadth, index.nlist))
+    elif isinstance(index, faiss.IndexHNSW):
+        parameters = faiss.SearchParametersHNSW(efSearch=max(breadth, width))
+    else:
+        parameters = None
+    _, labels = index.search(Q, width, params=parameters)
+    return np.asarray(labels, dtype=np.int64)
+
+
+def products_of(Q: NDArray[np.float32], X: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Inner products of each query with some rows of X, shape (n_queries, width); -inf where a row is -1.
+
+    The same two vectors give the same product wherever they stand.
+    """
+    faiss, _ = _loaded()
+    rows = np.ascontiguousarray(rows)
+    products = np.empty(rows.shape, dtype=np.float32)
+    pointer = faiss.swig_ptr
+    faiss.fvec_inner_products_by_idx(
+        pointer(products), pointer(Q), pointer(X), pointer(rows), X.shape[1], len(Q), rows.shape[1]
+    )
+    return products
+
+
+def breadths(index: Any) -> list[int]:
+    """Values of `breadth` worth trying, rising."""
+    faiss, _ = _loaded()
+    if isinstance(index, faiss.IndexIVF):
+        return [2**power for power in range(int(index.nlist).bit_length()) if 2**power <= index.nlist]
+    if isinstance(index, faiss.IndexHNSW):
+        return [16, 32, 64, 128, 256, 512]
+    return [1]
+
+
+def to_bytes(index: Any) -> NDArray[np.uint8]:
+    """An index as bytes."""
+    faiss, _ = _loaded()
+    return np.asarray(faiss.serialize_index(index), dtype=np.uint8)
+
+
+def from_bytes(data: NDArray[np.uint8]) -> Any:
+    """The index that `to_bytes` wrote. The caller has checked the bytes: FAISS believes what it reads.
+
+    Raises
+    ------
+    ValueError
+        If FAISS of this version cannot read it.
+    """
+    faiss, _ = _loaded()
+    try:
+        return faiss.deserialize_index(data)
+    except RuntimeError as error:
+        raise ValueError(f"FAISS cannot read the index: {_first_line(error)}") from error

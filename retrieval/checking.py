@@ -11,7 +11,7 @@ from pathlib import Path
 from retrieval.checksums import payload_crc
 from retrieval.errors import DamagedGalleryError, NotAGalleryError, RetrievalError
 from retrieval.rows import Model
-from retrieval.schema import check_marks, connect
+from retrieval.schema import FAULTS, check_marks, connect
 from retrieval.snapshot import Record, Snapshot
 from retrieval.vectors import VectorTable
 
@@ -86,7 +86,7 @@ def check(path: str | Path) -> CheckReport:
             report.note(f"{report.records} of {report.records_expected} records can be read")
         for model in models:
             report.vectors += _check_vectors(Snapshot(folder, connection), model, report)
-    except sqlite3.Error as error:
+    except FAULTS as error:
         report.note(f"the file cannot be read: {error}")
     finally:
         connection.close()
@@ -98,7 +98,7 @@ def _check_structure(connection: sqlite3.Connection, report: CheckReport) -> Non
         for (line,) in connection.execute(f"PRAGMA integrity_check({_PROBLEMS})"):
             if line != "ok":
                 report.note(line)
-    except sqlite3.Error as error:
+    except FAULTS as error:
         report.note(error)
 
 
@@ -116,7 +116,7 @@ def _check_vectors(snapshot: Snapshot, model: Model, report: CheckReport) -> int
         for n, crc, data in rows:
             if isinstance(data, bytes) and zlib.crc32(data) == crc and len(data) == n * model.row_bytes:
                 sound += n
-    except sqlite3.Error as error:
+    except FAULTS as error:
         report.note(error)
     return min(sound, model.count)
 
@@ -130,7 +130,7 @@ def readable(folder: Path, connection: sqlite3.Connection, report: CheckReport |
     try:
         (last,) = connection.execute("SELECT max(item) FROM records").fetchone()
         known = [row[0] for row in connection.execute("SELECT next_item FROM state")]
-    except sqlite3.Error as error:
+    except FAULTS as error:
         report.note(error)
         last, known = 0, []
     stop = max([(last if isinstance(last, int) else 0) + 1, *(item for item in known if isinstance(item, int))])
@@ -144,7 +144,7 @@ def _readable_between(connection: sqlite3.Connection, start: int, stop: int, rep
             "SELECT item, id, codec, payload, crc FROM records WHERE item >= ? AND item < ? ORDER BY item",
             (start, stop),
         ).fetchall()
-    except sqlite3.Error as error:
+    except FAULTS as error:
         report.note(f"records: {error}")
         if stop - start > 1:
             middle = (start + stop) // 2

@@ -107,6 +107,23 @@ def delete(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def optimize(arguments: argparse.Namespace) -> int:
+    """Choose an index and print what was measured."""
+    with Gallery.open(arguments.gallery) as gallery:
+        try:
+            plan = gallery.optimize(
+                arguments.recall,
+                arguments.k,
+                memory=arguments.memory,
+                seconds=arguments.seconds,
+                index=arguments.index,
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    print(plan.to_text() if arguments.json else plan)
+    return 0
+
+
 def compact(arguments: argparse.Namespace) -> int:
     """Give space back."""
     with Gallery.open(arguments.gallery) as gallery:

@@ -6,9 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from retrieval import ann
+from retrieval.plan import FLAT, Plan, plan_key
 from retrieval.rows import Model
 from retrieval.schema import database
 from retrieval.snapshot import Snapshot
+
+_LARGE = 50_000
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,25 @@ def describe(snapshot: Snapshot, encoder: str) -> GalleryInfo:
         storage=f"{model.dtype.value} in {database(snapshot.folder).name}",
         bytes_on_disk=sum(file.stat().st_size for file in files),
         bytes_in_memory=_memory(model, snapshot.state.next_item),
-        index="flat: every vector is compared, exactly",
+        index=_index(snapshot, model),
         device=_device(engine),
         faiss=engine.version,
         blas=engine.blas,
         threads=engine.threads,
     )
+
+
+def _index(snapshot: Snapshot, model: Model) -> str:
+    text = snapshot.setting(plan_key(model.model))
+    plan = None if text is None else Plan.from_text(text)
+    if plan is None or plan.factory == FLAT:
+        advice = "; `optimize` measures what an index would gain" if model.count >= _LARGE else ""
+        return f"flat: every vector is compared, exactly{advice}"
+    trial = plan.chosen
+    measured = "" if trial is None else f", recall@{plan.k} {trial.recall:.3f} measured"
+    now = model.count / max(plan.rows, 1)
+    drift = "" if 0.8 <= now <= 1.25 else "; run `optimize` again, the number has changed much since"
+    return f"{plan.factory} with {plan.width} of {plan.k} re-ranked{measured} at {plan.rows:,} vectors{drift}"
 
 
 def _memory(model: Model, next_item: int) -> int:

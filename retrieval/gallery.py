@@ -7,16 +7,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from retrieval import ingest
 from retrieval.compaction import Compaction, compact
 from retrieval.encoding import Encoder, check_encoder, saved, unit_rows
+from retrieval.encoding import queries as unit_queries
 from retrieval.errors import ModelMismatchError, UnknownIdError
 from retrieval.ids import IdOf, checked_ids, id_reader
 from retrieval.payload import dump
+from retrieval.plan import FLAT, Plan
 from retrieval.progress import Progress, reporter
 from retrieval.reader import GalleryReader
 from retrieval.rows import Storage
 from retrieval.store import Store
+from retrieval.tuning import Wanted
 
 
 class Gallery(GalleryReader):
@@ -197,6 +202,64 @@ class Gallery(GalleryReader):
             if names:
                 writer.put(writer.active, names, packed, rows)
         return len(names)
+
+    def optimize(
+        self,
+        recall: float = 0.95,
+        k: int = 10,
+        *,
+        memory: int | None = None,
+        seconds: float = 300.0,
+        queries: Any = None,
+        index: str | None = None,
+        progress: Progress | bool | None = None,
+    ) -> Plan:
+        """Measure indexes on this gallery's own vectors and use the fastest that reaches a recall.
+
+        Searches without a filter use it from then on, in every process; new and deleted items are seen at once.
+        Candidates come from the index, their order and scores from the gallery's own vectors.
+
+        Parameters
+        ----------
+        recall : float
+            Wanted mean share of the true k nearest; an index must reach it less one standard error of the measurement.
+        k : int
+        memory : int, optional
+            Bytes that the index may take beyond the vectors.
+        seconds : float
+            No further kind is tried once so much time is spent; the one at work is finished.
+        queries : records or vectors, optional
+            To measure with. Without them 500 stored vectors are used, themselves excluded as neighbours.
+        index : str, optional
+            A FAISS factory string to try instead of the usual kinds; ``"Flat"`` goes back to exact search.
+        progress : callable, bool or None
+
+        Returns
+        -------
+        Plan
+            What was chosen; ``print`` shows every trial as a table.
+
+        Raises
+        ------
+        ValueError
+            For a recall outside (0, 1], or a string that FAISS cannot build.
+        GalleryBusyError
+
+        Notes
+        -----
+        Works on a copy of the vectors, so that searches and writes go on meanwhile.
+        """
+        wanted = Wanted(recall, k, memory, seconds)
+        Q = None
+        if queries is not None:
+            Q = np.atleast_2d(unit_queries(queries, self.dim, self._encoder_for(queries))[0])
+        kinds = None if index is None else [] if index == FLAT else [index]
+        with reporter(progress, unit="index", total=4 if index is None else 1) as report:
+            return self._searcher.optimize(wanted, Q=Q, kinds=kinds, report=report)
+
+    def measure_recall(self, k: int = 10, n_queries: int = 200) -> tuple[float, float]:
+        """Mean recall@k of the index in use now, on stored vectors, and its standard error; 1 for exact search."""
+        return self._searcher.measure(k, n_queries)
 
     def compact(self) -> Compaction:
         """Give the space of deleted and replaced items back.

@@ -166,10 +166,13 @@ class GalleryReader:
             raise TypeError(f"k must be an integer, got {k!r}")
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        encoder = self.encoder if _asks_for_encoder(query) else self._encoder
-        Q, single = queries(query, self.dim, encoder)
+        Q, single = queries(query, self.dim, self._encoder_for(query))
         found = self._searcher.search(Q, int(k), where=where, payloads=payloads)
         return found[0] if single else found
+
+    def _encoder_for(self, query: Any) -> Encoder | None:
+        # Loading the encoder costs time that a search for a vector need not pay.
+        return self.encoder if _asks_for_encoder(query) else self._encoder
 
     def get(self, id: Any) -> Any:
         """The payload of an item; None where it has none.
@@ -260,7 +263,6 @@ class GalleryReader:
 
 
 def _asks_for_encoder(query: Any) -> bool:
-    # Loading the encoder costs time that a search for a vector need not pay.
     if isinstance(query, dict):
         return True
     return isinstance(query, Sequence) and len(query) > 0 and isinstance(query[0], dict)

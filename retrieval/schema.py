@@ -52,6 +52,7 @@ CREATE TABLE placements (
     model INTEGER NOT NULL, item INTEGER NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (model, item)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX placements_by_slot ON placements (model, slot);
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE tombstones (
     generation INTEGER NOT NULL, model INTEGER NOT NULL, item INTEGER NOT NULL,
     PRIMARY KEY (generation, model, item)
@@ -59,6 +60,10 @@ CREATE TABLE tombstones (
 """
 
 _DAMAGE_HINT = "run `retrieval check` to see what can be saved and `retrieval export --salvage` to save it"
+
+
+# A message that quotes damaged text fails to decode on its way out of the module.
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
 
 
 def database(folder: Path) -> Path:
@@ -71,11 +76,11 @@ def translated(folder: Path, timeout: float = 0.0) -> Iterator[None]:
     """Turn errors of SQLite into those of this package."""
     try:
         yield
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise _meaning(folder, error, timeout) from error
 
 
-def _meaning(folder: Path, error: sqlite3.Error, timeout: float) -> RetrievalError:
+def _meaning(folder: Path, error: Exception, timeout: float) -> RetrievalError:
     text = str(error)
     if "locked" in text or "busy" in text:
         return GalleryBusyError(
@@ -130,7 +135,7 @@ def connect(folder: Path, *, timeout: float, writable: bool) -> sqlite3.Connecti
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB if writable else _CACHE_KIB // 8}")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
             connection.execute("PRAGMA trusted_schema = OFF")
-        except sqlite3.Error:
+        except FAULTS:
             connection.close()
             raise
     return connection

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.checksums import added, id_hashes, payload_crc
+from retrieval.checksums import added, id_hashes, payload_crc, row_crc
 from retrieval.rows import Model, State, Storage, read_models, read_state
 from retrieval.schema import damaged, translated
 
@@ -58,6 +58,16 @@ class Snapshot:
         with translated(self.folder):
             row = self.connection.execute("SELECT encoder FROM models WHERE model = ?", (model,)).fetchone()
         return row[0] if row else None
+
+    def setting(self, key: str) -> str | None:
+        """A value that was stored under a key, or None."""
+        with translated(self.folder):
+            row = self.connection.execute("SELECT value, crc FROM settings WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        if row_crc(key, row[0]) != row[1]:
+            raise damaged(self.folder, f"the setting {key!r} does not match its checksum")
+        return str(row[0])
 
     def item(self, name: str) -> int | None:
         """The item number of an id, or None."""

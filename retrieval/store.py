@@ -146,8 +146,13 @@ class Store:
             connection.close()
 
     @contextmanager
-    def write(self) -> Iterator[Writer]:
+    def write(self, *, wait: bool = True) -> Iterator[Writer]:
         """One transaction: all that the context writes becomes visible at its end, or nothing does.
+
+        Parameters
+        ----------
+        wait : bool
+            False gives up at once if another writer is at work.
 
         Raises
         ------
@@ -155,18 +160,21 @@ class Store:
             If another thread or process keeps the write lock for longer than the timeout.
         """
         self._reader()
-        if not self._writing.acquire(timeout=self.timeout):
+        if not self._writing.acquire(timeout=self.timeout if wait else 0):
             raise GalleryBusyError(
                 f"{self.folder}: another thread has held the gallery for {self.timeout:g} s; "
                 "wait for it to end, or open with a longer timeout"
             )
         try:
+            if self._in_write and not wait:
+                raise GalleryBusyError(f"{self.folder}: this thread is writing")
             if self._in_write:
                 raise RuntimeError("a write was begun inside another write of the same thread")
             if self._write_connection is None:
                 self._write_connection = self._connect(writable=True)
             connection = self._write_connection
             with translated(self.folder, self.timeout):
+                connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout) if wait else 0}")
                 connection.execute("BEGIN IMMEDIATE")
             self._in_write = True
             try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.checksums import added, id_hashes, payload_crc, placement_hashes, removed
+from retrieval.checksums import added, id_hashes, payload_crc, placement_hashes, removed, row_crc
 from retrieval.errors import DuplicateIdError
 from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
 from retrieval.schema import damaged, translated
@@ -210,6 +210,14 @@ class Writer:
         self.state = replace(self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes))
         self._changed = True
         return names
+
+    def set(self, key: str, value: str) -> None:
+        """Store a value under a key."""
+        with translated(self.folder):
+            self.connection.execute(
+                "INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", (key, value, row_crc(key, value))
+            )
+        self._changed = True
 
     def mark_renumbered(self) -> None:
         """Slots moved: readers that are behind load everything anew."""

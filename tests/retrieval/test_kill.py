@@ -68,7 +68,6 @@ def operate(folder: str, first: int) -> None:
             print(step, flush=True)
 
 
-
 def killed_after(folder: Path, first: int, seconds: float) -> int:
     """Run the writer, kill it, and give the last step that it acknowledged (first - 1 if none)."""
     here = str(Path(__file__).parent)

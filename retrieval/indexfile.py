@@ -1,0 +1,79 @@
+"""The cache file of an index: written whole or not at all, and used only if the store vouches for it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from retrieval import ann
+from retrieval.liveindex import LiveIndex
+from retrieval.plan import Plan
+from retrieval.schema import sync_folder
+
+_MAGIC = b"VSAINDEX\x01\n"
+
+
+def index_file(folder: Path, model: int) -> Path:
+    """Where the index of a model is kept."""
+    return folder / f"index-{model}.faiss"
+
+
+def write(folder: Path, model: int, live: LiveIndex) -> str:
+    """Write the file under a temporary name, sync it, and rename it; its SHA-256 for the store to keep.
+
+    Raises
+    ------
+    OSError
+    """
+    codes = ann.to_bytes(live.index)
+    digest = hashlib.sha256()
+    handle, name = tempfile.mkstemp(prefix=".index-", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for part in (
+                _MAGIC + struct.pack("<QQQ", len(live.items), live.trained_on, len(codes)),
+                live.items.astype("<i8").tobytes(),
+                live.slots.astype("<i8").tobytes(),
+                codes.tobytes(),
+            ):
+                digest.update(part)
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, index_file(folder, model))
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    sync_folder(folder)
+    return digest.hexdigest()
+
+
+def read(folder: Path, model: int, plan: Plan, sha256: str) -> LiveIndex | None:
+    """The index of the file, or None if it is missing, stale or altered: not the one of that SHA-256."""
+    try:
+        data = index_file(folder, model).read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data).hexdigest() != sha256 or not data.startswith(_MAGIC):
+        return None
+    stream = io.BytesIO(data)
+    stream.seek(len(_MAGIC))
+    n, trained_on, size = struct.unpack("<QQQ", stream.read(24))
+    items = np.frombuffer(stream.read(8 * n), dtype="<i8").astype(np.int64)
+    slots = np.frombuffer(stream.read(8 * n), dtype="<i8").astype(np.int64)
+    codes = np.frombuffer(stream.read(size), dtype=np.uint8)
+    try:
+        live = LiveIndex(plan, ann.from_bytes(codes), items, slots)
+    except ValueError:
+        # Another version of FAISS: built anew like any other cache that is of no use.
+        return None
+    live.trained_on = trained_on
+    return live

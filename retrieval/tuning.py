@@ -1,0 +1,200 @@
+"""Choosing an index by measurement: the fastest that reaches a wanted recall."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval import ann, exact
+from retrieval.liveindex import LiveIndex
+from retrieval.plan import FLAT, Plan, Trial
+from retrieval.progress import Progress
+from retrieval.table import sized
+from retrieval.vectors import VectorTable
+
+SMALL = 5_000
+"""Below this many vectors flat search is fast enough not to ask."""
+
+_QUERIES = 500
+_WIDEST = 32
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an index must reach: mean recall@k less one standard error, in so much memory, tried in so many seconds."""
+
+    recall: float
+    k: int
+    memory: int | None
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.recall <= 1:
+            raise ValueError(f"recall must be above 0 and at most 1, got {self.recall!r}")
+        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
+            raise ValueError(f"k must be a positive integer, got {self.k!r}")
+        if self.seconds <= 0:
+            raise ValueError(f"seconds must be positive, got {self.seconds!r}")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Queries with the score of their k-th true neighbour, and the row that is the query itself (-1 for none)."""
+
+    Q: NDArray[np.float32]
+    kth: NDArray[np.float32]
+    own: NDArray[np.int64]
+    k: int
+
+
+def questions(table: VectorTable, k: int, Q: NDArray[np.float32] | None, n: int = _QUERIES) -> Questions:
+    """Queries to measure with: given ones, or stored vectors that do not count as their own neighbours."""
+    own = np.full(0 if Q is None else len(Q), -1, dtype=np.int64)
+    if Q is None:
+        own = np.sort(np.random.default_rng(0).permutation(len(table))[:n])
+        Q = np.ascontiguousarray(table.matrix[own])
+    rows, scores = exact.search(Q, table.matrix, table.items, k + 1)
+    scores = np.where(rows == own[:, None], -np.inf, scores)
+    # Where the query itself was not among its k + 1 (its duplicates were), the last is one too many.
+    scores = -np.sort(-scores, axis=1)[:, : min(k, scores.shape[1])]
+    return Questions(Q, scores[:, -1], own, min(k, scores.shape[1]))
+
+
+def recalls(asked: Questions, table: VectorTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """For each query the share of its true neighbours among some rows; a tie with the k-th counts as one."""
+    products = ann.products_of(asked.Q, table.matrix, np.where(rows == asked.own[:, None], -1, rows))
+    bound = exact.rounding_bound(table.model.dim)
+    found = (products >= asked.kth[:, None] - bound).sum(axis=1)
+    return np.asarray(np.minimum(found, asked.k) / asked.k, dtype=np.float64)
+
+
+def factories(n: int, dim: int) -> list[str]:
+    """Index kinds worth trying for n vectors, the most promising first."""
+    lists = 2 ** round(math.log2(max(2.5 * math.sqrt(n), 4)))
+    inverted = f"IVF{lists}"
+    kinds = [f"{inverted},SQ8", f"{inverted},RaBitQ", "HNSW32"]
+    if dim % 4 == 0:
+        kinds.insert(0, f"{inverted},PQ{dim // 4}x4fsr")
+    return kinds
+
+
+def optimize(
+    table: VectorTable,
+    wanted: Wanted,
+    *,
+    Q: NDArray[np.float32] | None,
+    kinds: list[str] | None,
+    report: Progress,
+) -> tuple[Plan, LiveIndex | None]:
+    """Try indexes and keep the fastest that is good enough; flat search always is.
+
+    Returns
+    -------
+    Plan
+        With every trial.
+    LiveIndex or None
+        The chosen index, None for flat search.
+    """
+    started = time.perf_counter()
+    remarks: list[str] = []
+    n = len(table)
+    if n < 2 or (n < SMALL and kinds is None):
+        remarks.append(f"{n:,} vectors are compared in no time; other indexes were not tried")
+        return Plan(FLAT, 0, wanted.k, wanted.k, wanted.recall, n, (), tuple(remarks)), None
+    asked = questions(table, wanted.k, Q)
+    trials = [_flat(table, asked)]
+    best: LiveIndex | None = None
+    fastest = trials[0].queries_per_second
+    for number, factory in enumerate(kinds if kinds is not None else factories(n, table.model.dim), start=1):
+        spent = time.perf_counter() - started
+        if spent > wanted.seconds:
+            remarks.append(f"{factory}: not tried, {spent:.0f} of {wanted.seconds:.0f} s were spent")
+            continue
+        live, trial = _trial(factory, table, asked, wanted)
+        trials.append(trial)
+        if wanted.memory is not None and trial.bytes > wanted.memory:
+            remarks.append(f"{factory}: takes {sized(trial.bytes)}, {sized(wanted.memory)} are allowed")
+        elif not trial.enough:
+            remarks.append(f"{factory}: does not reach the recall")
+        elif trial.queries_per_second > fastest:
+            best, fastest = live, trial.queries_per_second
+        report(number)
+    chosen = best.plan if best is not None else Plan(FLAT, 0, wanted.k, wanted.k, wanted.recall, n)
+    plan = Plan(chosen.factory, chosen.breadth, chosen.width, wanted.k, wanted.recall, n, tuple(trials), tuple(remarks))
+    if best is not None:
+        best.plan = plan
+    return plan, best
+
+
+def _flat(table: VectorTable, asked: Questions) -> Trial:
+    started = time.perf_counter()
+    exact.search(asked.Q, table.matrix, table.items, asked.k)
+    rate = len(asked.Q) / (time.perf_counter() - started)
+    return Trial(FLAT, 0, asked.k, 1.0, 1.0, 1.0, rate, 0, 0.0, True)
+
+
+def _trial(factory: str, table: VectorTable, asked: Questions, wanted: Wanted) -> tuple[LiveIndex, Trial]:
+    started = time.perf_counter()
+    live = LiveIndex.built(Plan(factory, 1, wanted.k, wanted.k, wanted.recall, len(table)), table)
+    build = time.perf_counter() - started
+    size = len(ann.to_bytes(live.index)) + 24 * len(live.items)
+    options = list(_options(live, table, asked, wanted))
+    timed = []
+    for breadth, width, share in options:
+        live.plan = Plan(factory, breadth, width, wanted.k, wanted.recall, len(table))
+        timed.append((_rate(live, table, asked), breadth, width, share))
+    rate, breadth, width, shares = max(timed, key=lambda one: one[0])
+    live.plan = Plan(factory, breadth, width, wanted.k, wanted.recall, len(table))
+    mean, error = float(shares.mean()), standard_error(shares)
+    enough = mean - error >= wanted.recall and (wanted.memory is None or size <= wanted.memory)
+    low, high = max(0.0, mean - 1.96 * error), min(1.0, mean + 1.96 * error)
+    return live, Trial(factory, breadth, width, mean, low, high, rate, size, build, enough)
+
+
+def _options(
+    live: LiveIndex, table: VectorTable, asked: Questions, wanted: Wanted
+) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
+    """(breadth, width, recalls): for each width the least breadth that is enough, or the best there is.
+
+    One search per breadth serves all widths, since a narrower search gives the first of a wider one.
+    """
+    widths = [min(wanted.k * 2**power, len(live.items)) for power in range(1, int(math.log2(_WIDEST)) + 1)]
+    open_widths = sorted(set(widths))
+    last: tuple[int, int, NDArray[np.float64]] | None = None
+    yielded = False
+    for breadth in ann.breadths(live.index):
+        labels = ann.candidates(live.index, asked.Q, max(open_widths) + 1, breadth)
+        for width in list(open_widths):
+            # One more than the width, for the query itself.
+            shares = recalls(asked, table, labels[:, : width + 1])
+            if shares.mean() - standard_error(shares) >= wanted.recall:
+                open_widths.remove(width)
+                yielded = True
+                yield breadth, width, shares
+            elif last is None or shares.mean() > last[2].mean():
+                last = breadth, width, shares
+        if not open_widths:
+            break
+    if not yielded and last is not None:
+        yield last
+
+
+def standard_error(shares: NDArray[np.float64]) -> float:
+    """Of the mean over queries."""
+    return float(shares.std(ddof=1) / math.sqrt(len(shares))) if len(shares) > 1 else 0.0
+
+
+def _rate(live: LiveIndex, table: VectorTable, asked: Questions) -> float:
+    """Queries a second, the best of a few rounds."""
+    times = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        live.search(table, asked.Q, asked.k)
+        times.append(time.perf_counter() - started)
+    return len(asked.Q) / min(times)
