@@ -17,8 +17,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from vsa.histogram import Scale
 from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, log2
-from vsa.statistics import Scale, position
+from vsa.statistics import position
 from vsa.times import days
 from vsa.tokens import grams, words
 
@@ -36,7 +37,7 @@ SATURATION = 0.8
 """A leaf of n words has norm n^((1 − SATURATION)/2): long text counts more than short, but little more."""
 
 EXACT_SHARE = 0.2
-EXACT_NUMBER_SHARE = 0.4
+EXACT_NUMBER_SHARE = 0.25
 LEVEL_SHARE = 0.7
 MAGNITUDE_SHARE = 0.35
 
@@ -89,7 +90,7 @@ def analyse(value: Any, scale: Scale | None = None) -> Leaf:
         if value == kind and type(value) is type(kind):
             return Leaf([], b"c" + name.encode())
     name = numeral(value)
-    leaf = Leaf([(name.lstrip("-"), COUNT_UNIT // 2)], b"n" + name.encode(), number=float(value))
+    leaf = Leaf([(name.lstrip("-"), COUNT_UNIT // 4)], b"n" + name.encode(), number=float(value))
     leaf.levels = _levels(float(value), scale)
     return leaf
 
@@ -165,7 +166,7 @@ def prior(token: bytes) -> float:
     """Rarity of a word or n-gram where nothing was fitted: short words say little."""
     text = token[1:].decode()
     if token[:1] == b"g":
-        return 0.6
+        return 0.9
     if any(c.isdigit() for c in text):
         return 0.5 if len(text) == 1 else 1.0
     if not text.isascii():

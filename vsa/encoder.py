@@ -266,9 +266,16 @@ class JSONEncoder:
 
             lines = tqdm(lines, unit=" records", disable=None)
         parts: list[Vectors] = []
-        while batch := list(islice(lines, _BATCH)):
-            parts.append(self._forgiving(batch, on_error))
-        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+        more = True
+        while more:
+            batch: list[tuple[int, Any]] = []
+            try:
+                batch.extend(islice(lines, _BATCH))
+                more = bool(batch)
+            finally:
+                # Also when the reader stops at a bad line: an earlier record's error comes first.
+                parts.append(self._forgiving(batch, on_error))
+        return np.concatenate(parts)
 
     def _forgiving(self, batch: list[tuple[int, Any]], on_error: OnError) -> Vectors:
         """Encode a batch of (line, record), leaving out what `on_error` lets go."""

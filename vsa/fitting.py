@@ -112,7 +112,7 @@ def _count_tokens(
 
 def _binary(ends: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], width: int) -> sparse.csr_matrix:
     """A 0/1 matrix of rows given by their columns."""
-    matrix = sparse.csr_matrix((np.ones(len(columns), np.int32), columns, ends), shape=(len(ends) - 1, max(width, 1)))
+    matrix = sparse.csr_matrix((np.ones(len(columns), np.int32), columns, ends), shape=(len(ends) - 1, width))
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix

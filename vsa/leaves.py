@@ -22,6 +22,7 @@ POSITIONS = 64
 TRUE, FALSE, EMPTY_OBJECT, EMPTY_ARRAY = (1,), (0,), ("{}",), ("[]",)
 
 _LARGEST_INT = 2**64
+_JSON_TYPES = frozenset({str, float, int, bool, dict, list, type(None)})
 
 
 class Arrays(str, Enum):
@@ -168,6 +169,12 @@ class Walker:
     def _leaf(self, node: Node, value: Any) -> int:
         """The row of a leaf, checked and looked up under a key that mixes up no two values."""
         kind = type(value)
+        if kind not in _JSON_TYPES:
+            for base in (str, float, int):  # enumerations, NumPy's float64 and the like are what they inherit
+                if isinstance(value, base):
+                    value = base(value)
+                    kind = base
+                    break
         key = value
         if kind is str:
             if len(value) > self._limits.string:

@@ -65,7 +65,7 @@ def cells(u: float, grids: tuple[float, ...]) -> list[tuple[int, int, float]]:
     return found
 
 
-NUMBER_GRIDS = (16.0, 4.0, 1.0, 0.25, 0.0625, 1 / 64, 1 / 256, 1 / 1024, 1 / 4096)
+NUMBER_GRIDS = (16.0, 4.0, 1.0, 0.25, 0.0625, 1 / 64, 1 / 256, 1 / 1024)
 """Widths in doublings, or in units of the field's own scale near its centre."""
 
 DAY_GRIDS = (131072.0, 32768.0, 8192.0, 2048.0, 512.0, 128.0, 32.0, 8.0, 2.0, 0.5, 0.125, 0.03125)

@@ -177,7 +177,7 @@ def _lines(
 
 def _reworded(error: orjson.JSONDecodeError, line: bytes, number: int, *, ended: bool) -> InvalidRecordError:
     """The parser's complaint with the line's number in the file, and the likely cause."""
-    if "ecursion" in error.msg:
+    if "ecursion" in error.msg or "depth limit" in error.msg:
         return LimitError("nested deeper than 1024 levels (limits.depth)", line=number)
     try:
         line.decode("utf-8")

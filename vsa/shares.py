@@ -24,7 +24,7 @@ class Shares:
     see *Decisions* in the README.
     """
 
-    bound: int = 1
+    bound: int = 2
     position: int = 1
     anywhere: int = 3
 

@@ -16,22 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vsa.histogram import Histogram, Scale
 from vsa.levels import compress, log2
 
 ROWS = 2
 WIDTH = 1 << 19
-MAX_PATHS = 10_000
-_STEPS = 16
-"""Histogram buckets per doubling: a quantile is known to about 4 %."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Centre and robust scale of a field's numbers, and how much they tell records apart (0 to 1)."""
-
-    centre: float
-    scale: float
-    spread: float
+MAX_PATHS = 4096
 
 
 class Counts:
@@ -74,13 +64,13 @@ class Statistics:
         Records counted.
     tokens : Counts
         Records that hold a token.
-    numbers : dict of str to dict of int to int
-        Per path, a histogram of its numbers over buckets of 1/16 doubling; at most 10,000 paths.
+    numbers : dict of str to Histogram
+        Of the numbers at each path; at most 4,096 paths.
     """
 
     records: int = 0
     tokens: Counts = field(default_factory=Counts)
-    numbers: dict[str, dict[int, int]] = field(default_factory=dict)
+    numbers: dict[str, Histogram] = field(default_factory=dict)
 
     def add_numbers(self, path: str, value: float, times: int) -> None:
         """Count a number that stands at a path, so many times."""
@@ -88,21 +78,18 @@ class Statistics:
         if histogram is None:
             if len(self.numbers) >= MAX_PATHS:
                 return
-            histogram = self.numbers[path] = {}
-        bucket = _bucket(value)
-        histogram[bucket] = histogram.get(bucket, 0) + times
+            histogram = self.numbers[path] = Histogram()
+        histogram.add(value, times)
 
     def scales(self) -> dict[str, Scale]:
-        """Centre (median), scale (quartile range / 1.349) and spread (1 − Σp²) of each path's numbers."""
-        return {path: _scale(histogram) for path, histogram in self.numbers.items()}
+        """Centre, robust scale and spread of each path's numbers."""
+        return {path: histogram.scale() for path, histogram in self.numbers.items()}
 
     def merge(self, other: Statistics) -> Statistics:
         """The statistics of both samples together; neither is changed."""
-        numbers = {path: dict(histogram) for path, histogram in self.numbers.items()}
+        numbers = {path: histogram.merge(Histogram()) for path, histogram in self.numbers.items()}
         for path, histogram in other.numbers.items():
-            mine = numbers.setdefault(path, {})
-            for bucket, count in histogram.items():
-                mine[bucket] = mine.get(bucket, 0) + count
+            numbers[path] = numbers.get(path, Histogram()).merge(histogram)
         total = Counts(self.tokens.table + other.tokens.table)
         return Statistics(self.records + other.records, total, numbers)
 
@@ -112,10 +99,7 @@ class Statistics:
         return {
             "records": self.records,
             "tokens": base64.b64encode(packed).decode(),
-            "numbers": {
-                path: [[bucket, histogram[bucket]] for bucket in sorted(histogram)]
-                for path, histogram in sorted(self.numbers.items())
-            },
+            "numbers": {path: histogram.to_state() for path, histogram in sorted(self.numbers.items())},
         }
 
     @classmethod
@@ -134,47 +118,8 @@ class Statistics:
         except zlib.error as error:
             raise ValueError(f"the token counts do not unpack: {error}") from error
         table = np.frombuffer(packed, "<i8").reshape(ROWS, WIDTH).astype(np.int64)
-        numbers = {path: {int(b): int(n) for b, n in rows} for path, rows in state["numbers"].items()}
+        numbers = {path: Histogram.from_state(saved) for path, saved in state["numbers"].items()}
         return cls(int(state["records"]), Counts(table), numbers)
-
-
-def _bucket(value: float) -> int:
-    """Buckets of equal width in log₂|x|, positive above 0 and negative below, 0 for 0."""
-    if value == 0:
-        return 0
-    place = int((log2(abs(value)) + 1100.0) * _STEPS) + 1
-    return place if value > 0 else -place
-
-
-def _middle(bucket: int) -> float:
-    if bucket == 0:
-        return 0.0
-    exponent = (abs(bucket) - 0.5) / _STEPS - 1100.0
-    whole = int(exponent // 1)
-    size = float((1.0 + (exponent - whole)) * 2.0 ** max(min(whole, 1022), -1074))
-    return size if bucket > 0 else -size
-
-
-def _scale(histogram: dict[int, int]) -> Scale:
-    order = sorted(histogram)
-    total = sum(histogram.values())
-
-    def quantile(numerator: int, denominator: int) -> float:
-        seen = 0
-        for bucket in order:
-            seen += histogram[bucket]
-            if seen * denominator >= total * numerator:
-                return _middle(bucket)
-        return _middle(order[-1])
-
-    centre = quantile(1, 2)
-    width = (quantile(3, 4) - quantile(1, 4)) / 1.349
-    if width <= 0:
-        width = (quantile(39, 40) - quantile(1, 40)) / 3.92
-    if width <= 0:
-        width = abs(centre) / 4 or 1.0
-    spread = 1.0 - sum(count * count for count in histogram.values()) / (total * total)
-    return Scale(centre, width, spread)
 
 
 def rarity(frequency: npt.NDArray[np.int64], records: int) -> list[float]:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vsa
+from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, compress, log2
+from vsa.times import days
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.floats(min_value=5e-324, allow_infinity=False))
+def test_log2_agrees_with_the_library(x):
+    assert log2(x) == pytest.approx(math.log2(x), rel=1e-14, abs=1e-14)
+
+
+@given(finite, finite)
+def test_compress_is_odd_and_keeps_order(x, y):
+    assert compress(-x) == -compress(x)
+    if x <= y:
+        assert compress(x) <= compress(y) + 1e-12
+
+
+def vector(u: float, grids: tuple[float, ...]) -> dict[tuple[int, int], float]:
+    return {(grid, node): weight for grid, node, weight in cells(u, grids)}
+
+
+def cosine(u: float, v: float, grids: tuple[float, ...]) -> float:
+    one, two = vector(u, grids), vector(v, grids)
+    return sum(weight * two.get(key, 0.0) for key, weight in one.items()) / len(grids)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_the_kernel_of_cells_falls_monotonically_with_distance(u, near, far):
+    near, far = sorted((near, far))
+    for sign in (1, -1):
+        assert cosine(u, u + sign * near, NUMBER_GRIDS) >= cosine(u, u + sign * far, NUMBER_GRIDS) - 1e-9
+    assert cosine(u, u, NUMBER_GRIDS) == pytest.approx(1)
+
+
+def test_numbers_fall_over_six_decades_of_their_scale():
+    records = [{"x": x} for x in np.random.default_rng(0).normal(50, 4, 2000)]
+    encoder = vsa.JSONEncoder(4096, seed=1, shares=vsa.Shares(anywhere=0)).fit(records)
+    steps = [4 * 10.0**k for k in np.arange(-3, 3.01, 0.5)]
+    at = [50.0, *(50 + step for step in steps)]
+    X = encoder.encode([{"x": x} for x in at])
+    cosines = (X @ X[0])[1:]
+    # Atoms are orthogonal to 1/sqrt(4096) = 0.016; the cosine of 20 cells strays by less than four of that.
+    assert (np.diff(cosines) < 4 / 64).all()
+    assert cosines[0] > 0.65
+    assert abs(cosines[-1]) < 0.15
+
+
+def test_days_fall_from_an_hour_to_a_century():
+    hours = [1, 6, 24, 24 * 7, 24 * 30, 24 * 365, 24 * 3652, 24 * 36524]
+    u = days("1950-03-01T00:00:00Z")
+    assert u is not None
+    kernel = [cosine(u, u + hour / 24, DAY_GRIDS) for hour in hours]
+    assert all(one > two for one, two in itertools.pairwise(kernel))
+    assert kernel[0] > 0.85
+    assert kernel[-1] < 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0001-01-01", 0.0),
+        ("2000-01-01", 730119.0),
+        ("2000-01", 730119.0),
+        ("2000-01-01T12:00", 730119.5),
+        ("2000-01-01T12:00:00.25Z", 730119.5 + 0.25 / 86400),
+        ("2000-01-01 12:00+02:00", 730119.5 - 2 / 24),
+        ("2000-01-01T12:00-0130", 730119.5 + 1.5 / 24),
+        ("2000-02-30", None),
+        ("2000-13-01", None),
+        ("2000-01-01T25:00", None),
+        ("20000101", None),
+        ("2000-01-01 and more", None),
+        ("0000-01-01", None),
+    ],
+)
+def test_dates(text, expected):
+    assert days(text) == (None if expected is None else pytest.approx(expected, abs=1e-9))
+
+
+@pytest.mark.parametrize("x", [2**53, 2**53 + 1, 2**63, 2**64 - 1, -(2**63), 5e-324, 1e-300, 1e308, -1e308])
+def test_extreme_numbers_differ_from_their_neighbours_and_resemble_them(x):
+    encoder = vsa.JSONEncoder(1024, seed=1)
+    nearby = x + 2 if isinstance(x, int) and x < 2**63 else (x - 2 if isinstance(x, int) else x * 0.98)
+    if x == 5e-324:
+        nearby = 1e-323
+    X = encoder.encode([{"x": x}, {"x": nearby}, {"x": -1234.5}])
+    assert 0.3 < X[0] @ X[1] < 0.999
+    assert X[0] @ X[2] < 0.3

@@ -1,0 +1,61 @@
+"""Paths, tables of rows and operators of paths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vsa.binding import binding
+from vsa.operators import MOST, PathOperators, step_name
+from vsa.paths import format_path, parse_path
+from vsa.table import RowTable
+
+steps = st.one_of(st.text(st.characters(codec="utf-8"), max_size=6), st.integers(0, 99), st.none())
+
+
+@given(st.lists(steps, max_size=5))
+def test_paths_survive_their_text(path):
+    assert parse_path(format_path(tuple(path))) == tuple(path)
+
+
+@pytest.mark.parametrize("text", [".a", "a..b", "a[", "a[x]", "a b", "a]b", 'a["x"', "a[]b"])
+def test_texts_that_are_no_paths(text):
+    with pytest.raises(ValueError, match="not a path"):
+        parse_path(text)
+
+
+@given(st.lists(steps, max_size=4), st.lists(steps, max_size=4))
+def test_names_of_steps_collide_for_equal_steps_only(one, two):
+    assert ([step_name(s) for s in one] == [step_name(s) for s in two]) == (one == two)
+
+
+def test_operators_of_paths_are_bounded_and_right_after_eviction():
+    family = binding("permutation", 16, 1)
+    operators = PathOperators(family)
+    first = operators.of(("a", None, "b")).index.copy()
+    for i in range(MOST + 10):
+        operators.of((f"k{i}",))
+    assert len(operators._kept) <= MOST
+    np.testing.assert_array_equal(operators.of(("a", None, "b")).index, first)
+
+
+def test_the_table_throws_out_what_was_used_longest_ago():
+    table: RowTable[str] = RowTable(2, 4)
+    names: dict[str, int] = {}
+    for name in "abcd":
+        table.rows[table.claim(names, name, name.upper())] = ord(name)
+    table.touch(np.array([names["a"], names["c"]]))
+    assert table.is_full()
+    with pytest.raises(OverflowError, match="all 4 rows"):
+        table.claim(names, "e", "E")
+    table.evict()
+    assert set(names) == {"a", "c"}
+    assert len(table) == 2
+    row = table.claim(names, "e", "E")
+    assert table.tags[row] == "E"
+    assert table.rows[names["a"], 0] == ord("a")
+    table.clear()
+    assert names == {}
+    assert len(table) == 0
