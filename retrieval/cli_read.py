@@ -139,8 +139,28 @@ def export(arguments: argparse.Namespace) -> int:
             _print_item(record.id, load(record.codec, record.payload))
         return 0
     with Gallery.open(arguments.gallery) as gallery:
+        if arguments.vectors:
+            import numpy as np
+
+            ids, X = gallery.vectors()
+            with open(arguments.vectors, "wb") as file:
+                np.save(file, X)
+            for name in ids:
+                _print_item(name, gallery.get(name))
+            return 0
         for name, payload in gallery.items():
             _print_item(name, payload)
+    return 0
+
+
+def duplicates(arguments: argparse.Namespace) -> int:
+    """Print pairs of near-duplicates."""
+    with Gallery.open(arguments.gallery) as gallery:
+        for one, other, score in gallery.near_duplicates(arguments.min_score):
+            if arguments.json:
+                print(json.dumps({"a": one, "b": other, "score": score}, ensure_ascii=False))
+            else:
+                print(f"{score:.4f}  {one}  {other}")
     return 0
 
 

@@ -18,13 +18,13 @@ from retrieval.ids import IdOf, checked_ids, id_reader
 from retrieval.payload import dump
 from retrieval.plan import FLAT, Plan
 from retrieval.progress import Progress, reporter
-from retrieval.reader import GalleryReader
 from retrieval.rows import Storage
 from retrieval.store import Store
+from retrieval.surveys import GallerySurveys
 from retrieval.tuning import Wanted
 
 
-class Gallery(GalleryReader):
+class Gallery(GallerySurveys):
     """Items with an id, a payload and a vector; made by `create` and `open`.
 
     The folder holds ``gallery.sqlite``, the only truth. A call that writes is one transaction: it becomes

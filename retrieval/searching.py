@@ -109,6 +109,10 @@ class Searcher:
             indexfile.index_file(self._store.folder, model).unlink(missing_ok=True)
         return plan
 
+    def passing(self, snapshot: Snapshot, where: Any) -> NDArray[np.int64]:
+        """Numbers of the items that pass a filter."""
+        return self._selector.items(snapshot, where)
+
     def measure(self, k: int, n_queries: int) -> tuple[float, float]:
         """Mean recall@k of the index in use on stored vectors, and its standard error."""
         with self.current() as (_, table):

@@ -106,8 +106,8 @@ class VectorTable:
         items, slots = snapshot.placements(model.model, after)
         if not len(items):
             return
-        if items.min() < 1 or items.max() >= snapshot.state.next_item:
-            raise damaged(snapshot.folder, "a placement names an item that was never given out")
+        if items.min() < 1 or items.max() >= snapshot.state.next_item or not np.all(slots[1:] > slots[:-1]):
+            raise damaged(snapshot.folder, "the placements of vectors name items or slots that cannot be")
         # A scan of all ids is cheaper than many lookups, which also pull payloads through the cache.
         if after == 0 or len(items) > snapshot.state.items // 8:
             names = snapshot.ids()[items]
