@@ -1,6 +1,7 @@
 """Vectors for JSON: any record to a vector of fixed length, by MBAT binding with seeded orthogonal operators."""
 
-from vsa.encoder import EncoderConfig, JSONEncoder
+from vsa.config import EncoderConfig
+from vsa.encoder import JSONEncoder
 from vsa.errors import (
     EncoderStateError,
     InvalidRecordError,

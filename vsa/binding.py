@@ -59,6 +59,8 @@ class Binding(ABC, Generic[Op]):
     """
 
     kind: BindingKind
+    exact = False
+    """Whether whole numbers stay whole numbers."""
 
     def __init__(self, dim: int, seed: int) -> None:
         if type(dim) is not int or dim < 1:
@@ -104,6 +106,7 @@ class PermutationBinding(Binding[SignedPermutation]):
     """
 
     kind = BindingKind.PERMUTATION
+    exact = True
 
     def operator(self, key: bytes) -> SignedPermutation:
         return SignedPermutation(

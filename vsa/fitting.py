@@ -11,10 +11,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from vsa.atoms import analyse
-from vsa.bundler import exact_name
 from vsa.errors import InvalidRecordError
 from vsa.leaves import Arrays, Node, Walker
 from vsa.limits import Limits
+from vsa.making import exact_name
 from vsa.paths import format_path
 from vsa.statistics import Counts, Statistics
 from vsa.tokens import grams
