@@ -56,6 +56,8 @@ def row_crc(*values: object) -> int:
     return zlib.crc32(repr(values).encode("utf-8", "backslashreplace"))
 
 
-def payload_crc(item: int, name: str, codec: int, payload: bytes | None) -> int:
-    """CRC-32 over a payload and what it belongs to."""
+def payload_crc(item: int, name: str, codec: int, payload: object) -> int:
+    """CRC-32 over a payload and what it belongs to; -1 for a payload of a type that none has."""
+    if payload is not None and not isinstance(payload, bytes):
+        return -1
     return zlib.crc32(payload or b"", zlib.crc32(f"{item}\0{codec}\0{name}".encode()))
