@@ -6,6 +6,7 @@ vectors into another's space. FAISS and PyTorch are imported by the first call t
 
 from __future__ import annotations
 
+from retrieval.checking import CheckReport, check
 from retrieval.errors import (
     ClosedGalleryError,
     DamagedGalleryError,
@@ -28,11 +29,15 @@ from retrieval.errors import (
 )
 from retrieval.gallery import Gallery
 from retrieval.hits import Hit, HitLists
+from retrieval.plan import Plan, Trial
+from retrieval.sizing import Estimate, estimate
 
 __all__ = [
+    "CheckReport",
     "ClosedGalleryError",
     "DamagedGalleryError",
     "DuplicateIdError",
+    "Estimate",
     "FilterError",
     "Gallery",
     "GalleryBusyError",
@@ -48,7 +53,11 @@ __all__ = [
     "NewerGalleryError",
     "NoEncoderError",
     "NotAGalleryError",
+    "Plan",
     "ReadOnlyGalleryError",
     "RetrievalError",
+    "Trial",
     "UnknownIdError",
+    "check",
+    "estimate",
 ]
