@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -50,6 +52,9 @@ class Corrected(NamedTuple):
     spread: Float64
 
 
+Take = Callable[["slice | Int64", Float32, Corrected], None]
+
+
 @dataclass(frozen=True, eq=False)
 class Correction:
     """g(x) Σ_i softmax_i(x·x_i / T) r_i over the k nearest pairs; see `LocalLinearMap`."""
@@ -61,37 +66,55 @@ class Correction:
     levels: Float64
     floor: float
 
-    def walk(self, rows: Vectors, neighbours: Search) -> Iterator[tuple[slice | Int64, Float32, Corrected]]:
-        """Yield which rows, their unit vectors, and their correction, until all rows have had theirs."""
+    def run(self, rows: Vectors, neighbours: Search, workers: int, take: Take) -> None:
+        """Correct all rows, block by block, and hand each block to `take`: (which rows, unit rows, part).
+
+        With more workers than one, `take` is called from several threads, each time for other rows.
+        """
         if neighbours not in ("exact", "cells"):
             raise ValueError(f"neighbours must be 'exact' or 'cells', not {neighbours!r}")
-        return self._walk_exactly(rows) if neighbours == "exact" else self._walk_cells(rows)
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        if neighbours == "exact":
+            # FAISS takes all the threads it may have; a second layer of them would only be in its way.
+            for start in range(0, len(rows), BLOCK_ROWS):
+                X = unit_rows(rows[start : start + BLOCK_ROWS])
+                take(slice(start, start + len(X)), X, self._exactly(X))
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            for start in range(0, len(rows), _CELL_ROWS):
+                self._run_cells(rows[start : start + _CELL_ROWS], start, pool, take)
 
-    def _walk_exactly(self, rows: Vectors) -> Iterator[tuple[slice | Int64, Float32, Corrected]]:
-        k = self.n_neighbours
-        for start in range(0, len(rows), BLOCK_ROWS):
-            X = unit_rows(rows[start : start + BLOCK_ROWS])
-            scores, near = exact(self.anchors, X, k)
+    def _run_cells(self, rows: Vectors, start: int, pool: Executor, take: Take) -> None:
+        X: Float32 = np.empty(rows.shape, dtype=np.float32)
+        cells: Int64 = np.empty(len(rows), dtype=np.int64)
+        found = self._cells
+
+        def assign(first: int) -> None:
+            block = slice(first, first + BLOCK_ROWS)
+            X[block] = unit_rows(rows[block])
+            cells[block] = found.assign(X[block])
+
+        def correct(batch: tuple[int, Int64]) -> None:
+            cell, members = batch
+            pairs, block = found.members[cell], X[members]
+            scores = nearest_only(block @ self.anchors[pairs].T, self.n_neighbours)
             weights, levels = kernel(scores, self.temperature)
-            # Sparse times dense adds the residuals up without first copying them together.
-            shape = (len(X), len(self.anchors))
-            mixing = csr_array((weights.ravel(), near.ravel(), np.arange(0, near.size + 1, k)), shape=shape)
-            part = self._gated(mixing @ self.residuals, mixing @ self._squares, levels)
-            yield slice(start, start + len(X)), X, part
+            part = self._gated(weights @ self.residuals[pairs], weights @ self._squares[pairs], levels)
+            take(start + members, block, part)
 
-    def _walk_cells(self, rows: Vectors) -> Iterator[tuple[slice | Int64, Float32, Corrected]]:
-        for start in range(0, len(rows), _CELL_ROWS):
-            X = unit_rows(rows[start : start + _CELL_ROWS])
-            current, anchors, residuals, squares = -1, self.anchors, self.residuals, self._squares
-            for cell, members in self._cells.batches(X):
-                if cell != current:
-                    pairs = self._cells.members[cell]
-                    anchors, residuals = self.anchors[pairs], self.residuals[pairs]
-                    squares, current = self._squares[pairs], cell
-                block = X[members]
-                scores = nearest_only(block @ anchors.T, self.n_neighbours)
-                weights, levels = kernel(scores, self.temperature)
-                yield start + members, block, self._gated(weights @ residuals, weights @ squares, levels)
+        # Exhausted for their effects, and so that an error in a thread is raised here.
+        deque(pool.map(assign, range(0, len(rows), BLOCK_ROWS)), maxlen=0)
+        deque(pool.map(correct, found.batches(cells)), maxlen=0)
+
+    def _exactly(self, X: Float32) -> Corrected:
+        k = self.n_neighbours
+        scores, near = exact(self.anchors, X, k)
+        weights, levels = kernel(scores, self.temperature)
+        # Sparse times dense adds the residuals up without first copying them together.
+        shape = (len(X), len(self.anchors))
+        mixing = csr_array((weights.ravel(), near.ravel(), np.arange(0, near.size + 1, k)), shape=shape)
+        return self._gated(mixing @ self.residuals, mixing @ self._squares, levels)
 
     def _gated(self, correction: Float32, squares: Float32, levels: Float64) -> Corrected:
         """Weigh the neighbours against the null neighbour, in place.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.compat import mapfile
-from retrieval.compat.correction import Correction, Mapped, Search
+from retrieval.compat.correction import Corrected, Correction, Mapped, Search
 from retrieval.compat.errors import InvalidPairsError
 from retrieval.compat.leave_one_out import (
     KernelMeans,
@@ -171,7 +171,14 @@ class LocalLinearMap:
             info=info,
         )
 
-    def transform(self, X: npt.ArrayLike, *, model: str | None = None, neighbours: Search = "exact") -> Float32:
+    def transform(
+        self,
+        X: npt.ArrayLike,
+        *,
+        model: str | None = None,
+        neighbours: Search = "exact",
+        workers: int = 1,
+    ) -> Float32:
         """Map source vectors into the target's space.
 
         Parameters
@@ -182,6 +189,9 @@ class LocalLinearMap:
         neighbours : {"exact", "cells"}
             Compare with all pairs, or with the 256 nearest the centre of the vector's cell:
             O(n · n_pairs · d_source) against O(n · (√n_pairs + 256) · (d_source + d_target)).
+        workers : int
+            Threads that work on cells, beside what BLAS does by itself; with `OMP_NUM_THREADS=1` one a
+            core is best. The result does not depend on them.
 
         Returns
         -------
@@ -195,19 +205,28 @@ class LocalLinearMap:
         InvalidVectorError
             If a row holds NaN or infinity, or is all zero.
         """
-        return self.map(X, model=model, neighbours=neighbours).vectors
+        return self.map(X, model=model, neighbours=neighbours, workers=workers).vectors
 
     def support(self, X: npt.ArrayLike, *, model: str | None = None, neighbours: Search = "exact") -> Float64:
         """How near the vectors are to the pairs, as a share of the pairs; see `Mapped.support`."""
         check_model(model, self.info.source_model)
         rows = checked_vectors(X, self.info.source_dim, "vectors", model=self.info.source_model)
-        parts = self._correction.walk(rows, neighbours)
         support = np.empty(len(rows))
-        for where, _, part in parts:
+
+        def take(where: slice | Int64, _: Float32, part: Corrected) -> None:
             support[where] = part.support
+
+        self._correction.run(rows, neighbours, 1, take)
         return support
 
-    def map(self, X: npt.ArrayLike, *, model: str | None = None, neighbours: Search = "exact") -> Mapped:
+    def map(
+        self,
+        X: npt.ArrayLike,
+        *,
+        model: str | None = None,
+        neighbours: Search = "exact",
+        workers: int = 1,
+    ) -> Mapped:
         """Map source vectors, and say how far each can be trusted; arguments as `transform`."""
         check_model(model, self.info.source_model)
         rows = checked_vectors(X, self.info.source_dim, "vectors", model=self.info.source_model)
@@ -219,13 +238,16 @@ class LocalLinearMap:
         # W, and the offset ȳ − x̄ W, so that the ridge is one product in float32.
         W = self.weights.astype(np.float32)
         offset = (self.target_mean - self.source_mean @ self.weights).astype(np.float32)
-        for where, X, part in self._correction.walk(rows, neighbours):
+
+        def take(where: slice | Int64, unit: Float32, part: Corrected) -> None:
             mapped = part.correction
-            mapped += X @ W
+            mapped += unit @ W
             mapped += offset
             out.vectors[where] = unit_rows(mapped)
             out.support[where] = part.support
             out.spread[where] = part.spread
+
+        self._correction.run(rows, neighbours, workers, take)
         return out
 
     def leave_one_out(self, n: int = 2000, *, seed: int = 0) -> tuple[Int64, Float32, Float32]:

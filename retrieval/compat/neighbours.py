@@ -13,6 +13,7 @@ from retrieval.compat.pairs import Float32, Int64
 # A block's scores against its cell's pairs stay in a second-level cache of 1 MB.
 _BLOCK_QUERIES = 1024
 _KMEANS_ROUNDS = 8
+_BASIS = 64
 _KMEANS_ROWS_PER_CELL = 64
 
 
@@ -41,12 +42,15 @@ class Cells:
 
     Attributes
     ----------
-    centres : (n_cells, dim) float32
-        Unit rows.
+    basis : (dim, m) float32
+        Orthonormal columns, m ≤ 64, that span most of the centres: cells are told apart in these alone.
+    centres : (n_cells, m) float32
+        Centres in that basis.
     members : (n_cells, width) int64
         Rows of the pairs nearest each centre.
     """
 
+    basis: Float32
     centres: Float32
     members: Int64
 
@@ -62,19 +66,17 @@ class Cells:
         sample = rng.permutation(len(anchors))[: n_cells * _KMEANS_ROWS_PER_CELL]
         centres = _spherical_kmeans(anchors[np.sort(sample)], n_cells, rng)
         _, members = inner_products(centres, anchors, width)
-        return cls(centres, members)
+        _, _, directions = np.linalg.svd(centres, full_matrices=False)
+        basis = np.ascontiguousarray(directions[:_BASIS].T)
+        return cls(basis, centres @ basis, members)
 
     def assign(self, queries: Float32) -> Int64:
         """Return the cell of each of the unit `queries`: (n,) int64."""
-        cells = np.empty(len(queries), dtype=np.int64)
-        for start in range(0, len(queries), _BLOCK_QUERIES):
-            block = slice(start, start + _BLOCK_QUERIES)
-            cells[block] = np.argmax(queries[block] @ self.centres.T, axis=1)
+        cells: Int64 = np.argmax((queries @ self.basis) @ self.centres.T, axis=1).astype(np.int64)
         return cells
 
-    def batches(self, queries: Float32) -> Iterator[tuple[int, Int64]]:
-        """Walk the queries cell by cell: (cell, rows of the queries in it), in bounded pieces."""
-        cells = self.assign(queries)
+    def batches(self, cells: Int64) -> Iterator[tuple[int, Int64]]:
+        """Walk queries cell by cell, given the cell of each: (cell, rows of queries), in bounded pieces."""
         order = np.argsort(cells, kind="stable")
         bounds = np.searchsorted(cells[order], np.arange(len(self.centres) + 1))
         for cell in range(len(self.centres)):

@@ -204,6 +204,9 @@ def test_cells_that_hold_all_pairs_give_the_exact_map():
     np.testing.assert_allclose(by_cells.support, exactly.support)
     np.testing.assert_allclose(by_cells.spread, exactly.spread, atol=TOLERANCE)
     np.testing.assert_array_equal(m.support(queries, neighbours="cells"), by_cells.support)
+    threaded = m.map(queries, neighbours="cells", workers=3)
+    np.testing.assert_array_equal(threaded.vectors, by_cells.vectors)
+    np.testing.assert_array_equal(threaded.spread, by_cells.spread)
 
 
 def test_cells_find_most_neighbours_and_map_nearly_as_well():
@@ -222,7 +225,8 @@ def test_cells_find_most_neighbours_and_map_nearly_as_well():
 def test_every_query_is_in_one_cell_once():
     source, _ = curved_pairs(500)
     queries, _ = curved_pairs(3000, seed=2)
-    seen = np.concatenate([rows for _, rows in Cells.build(source, 20).batches(queries)])
+    cells = Cells.build(source, 20)
+    seen = np.concatenate([rows for _, rows in cells.batches(cells.assign(queries))])
     np.testing.assert_array_equal(np.sort(seen), np.arange(3000))
 
 
@@ -265,6 +269,8 @@ def test_vectors_of_another_model_or_dim_are_refused():
         m.transform(np.zeros((1, 6)))
     with pytest.raises(ValueError, match="'exact' or 'cells'"):
         m.transform(source, neighbours="some")
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        m.transform(source, neighbours="cells", workers=0)
 
 
 def test_bad_pairs_and_settings_are_refused():
