@@ -13,7 +13,7 @@ from retrieval.compat.pairs import Float32, Int64
 # A block's scores against its cell's pairs stay in a second-level cache of 1 MB.
 _BLOCK_QUERIES = 1024
 _KMEANS_ROUNDS = 8
-_BASIS = 64
+_BASIS = 128
 _KMEANS_ROWS_PER_CELL = 64
 
 
@@ -43,7 +43,7 @@ class Cells:
     Attributes
     ----------
     basis : (dim, m) float32
-        Orthonormal columns, m ≤ 64, that span most of the centres: cells are told apart in these alone.
+        Orthonormal columns, m ≤ 128, that span most of the centres: cells are told apart in these alone.
     centres : (n_cells, m) float32
         Centres in that basis.
     members : (n_cells, width) int64

@@ -221,11 +221,12 @@ def drawn_rows(n: int, most: int, seed: int) -> Int64:
 def unit_pairs(source: npt.ArrayLike, target: npt.ArrayLike) -> tuple[Float32, Float32, float | None]:
     """Check paired rows block by block; return unit float32 copies and the held-out check's z."""
     sums = CrossCovariance()
-    sides: tuple[list[Float32], list[Float32]] = ([], [])
+    X, Y = (np.empty(np.shape(side), dtype=np.float32) for side in (source, target))
     for S, T in paired_blocks(source, target):
+        block = slice(sums.seen, sums.seen + len(S))
         sums.add(S, T)
-        sides[0].append(unit_rows(checked_vectors(S, None, "source rows")))
-        sides[1].append(unit_rows(checked_vectors(T, None, "target rows")))
+        X[block] = unit_rows(checked_vectors(S, None, "source rows"))
+        Y[block] = unit_rows(checked_vectors(T, None, "target rows"))
     if sums.seen < 3:
         raise InvalidPairsError(f"{sums.seen} pairs are too few; a local map needs 3, and many to be any good")
-    return np.concatenate(sides[0]), np.concatenate(sides[1]), sums.relatedness()
+    return X, Y, sums.relatedness()
