@@ -10,6 +10,7 @@ from retrieval.checking import CheckReport, check
 from retrieval.errors import (
     ClosedGalleryError,
     DamagedGalleryError,
+    DeviceError,
     DuplicateIdError,
     FilterError,
     GalleryBusyError,
@@ -36,6 +37,7 @@ __all__ = [
     "CheckReport",
     "ClosedGalleryError",
     "DamagedGalleryError",
+    "DeviceError",
     "DuplicateIdError",
     "Estimate",
     "FilterError",

@@ -147,7 +147,7 @@ def build(factory: str, X: NDArray[np.float32], *, train_on: int) -> Any:
             index.train(X[rows])
         index.add(X)
     except RuntimeError as error:
-        raise ValueError(f"FAISS cannot build {factory!r}: {_first_line(error)}") from error
+        raise ValueError(f"FAISS cannot build {factory!r}: {first_line(error)}") from error
     return index
 
 
@@ -158,7 +158,8 @@ def _quiet(index: Any) -> None:
         clustering.min_points_per_centroid = 1
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of FAISS says, without its place in the source."""
     return str(error).strip().splitlines()[-1]
 
 
@@ -224,4 +225,33 @@ def from_bytes(data: NDArray[np.uint8]) -> Any:
     try:
         return faiss.deserialize_index(data)
     except RuntimeError as error:
-        raise ValueError(f"FAISS cannot read the index: {_first_line(error)}") from error
+        raise ValueError(f"FAISS cannot read the index: {first_line(error)}") from error
+
+
+def free_memory(gpu: int) -> int | None:
+    """Free bytes of a GPU, or None where that cannot be told."""
+    try:
+        torch = importlib.import_module("torch")
+        free, _ = torch.cuda.mem_get_info(gpu)
+    except (ImportError, RuntimeError, AssertionError):
+        return None
+    return int(free)
+
+
+def resident(X: NDArray[np.float32], gpu: int) -> Any:
+    """The rows of X on a GPU, with a method ``search(Q, k)`` that gives inner products and rows.
+
+    Raises
+    ------
+    RuntimeError
+        If the GPU cannot hold them.
+    """
+    faiss, _ = _loaded()
+    resources = faiss.StandardGpuResources()
+    configuration = faiss.GpuIndexFlatConfig()
+    configuration.device = gpu
+    index = faiss.GpuIndexFlatIP(resources, X.shape[1], configuration)
+    index.add(X)
+    # The index uses the resources without owning them.
+    index.kept_resources = resources
+    return index

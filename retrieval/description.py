@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from retrieval import ann
+from retrieval.device import DeviceScan
+from retrieval.errors import DeviceError
 from retrieval.plan import FLAT, Plan, plan_key
 from retrieval.rows import Model
 from retrieval.schema import database
@@ -67,7 +69,7 @@ class GalleryInfo:
         return asdict(self)
 
 
-def describe(snapshot: Snapshot, encoder: str) -> GalleryInfo:
+def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan) -> GalleryInfo:
     """Facts about the state of a snapshot."""
     engine = ann.engine()
     model = snapshot.active
@@ -85,7 +87,7 @@ def describe(snapshot: Snapshot, encoder: str) -> GalleryInfo:
         bytes_on_disk=sum(file.stat().st_size for file in files),
         bytes_in_memory=_memory(model, snapshot.state.next_item),
         index=_index(snapshot, model),
-        device=_device(engine),
+        device=_device(snapshot, model, scan),
         faiss=engine.version,
         blas=engine.blas,
         threads=engine.threads,
@@ -109,7 +111,10 @@ def _memory(model: Model, next_item: int) -> int:
     return model.count * (4 * model.dim + 24) + 8 * next_item
 
 
-def _device(engine: ann.Engine) -> str:
-    if engine.gpus:
-        return f"cpu; {engine.gpus} GPU(s) are there, exact search does not use them yet"
-    return "cpu; this build of FAISS finds no GPU"
+def _device(snapshot: Snapshot, model: Model, scan: DeviceScan) -> str:
+    if not _index(snapshot, model).startswith("flat"):
+        return "cpu; the chosen index runs there only"
+    try:
+        return str(scan.place(4 * model.dim * model.count))
+    except DeviceError as error:
+        return f"none; {error}"

@@ -12,6 +12,7 @@
     ├── ReadOnlyGalleryError (PermissionError)    a write to a gallery that can only be read
     ├── ClosedGalleryError                        used after close()
     ├── ModelMismatchError (ValueError)           another model, dim or encoder than the gallery's
+    ├── DeviceError                               a GPU that is not there, or too small
     ├── NoEncoderError                            a record given to a gallery that holds vectors only
     ├── InvalidVectorError (ValueError)           wrong shape, not finite, or all zero
     ├── InvalidIdError (ValueError)               missing, empty or of a type that is no id
@@ -65,6 +66,10 @@ class ClosedGalleryError(RetrievalError):
 
 class ModelMismatchError(RetrievalError, ValueError):
     """Vectors, an encoder or a dim of another model than the gallery's."""
+
+
+class DeviceError(RetrievalError):
+    """The device that was asked for is not there or cannot hold the vectors."""
 
 
 class NoEncoderError(RetrievalError):

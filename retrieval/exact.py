@@ -8,10 +8,14 @@ rounding of the k-th score; then the search is widened, in the end to the whole 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import ann
+
+Scan = Callable[[NDArray[np.float32], NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 _SPARE = 16
 _GATHER_BYTES = 32 << 20
@@ -42,7 +46,11 @@ def rounding_bound(dim: int) -> float:
 
 
 def search(
-    Q: NDArray[np.float32], X: NDArray[np.float32], order: NDArray[np.int64], k: int
+    Q: NDArray[np.float32],
+    X: NDArray[np.float32],
+    order: NDArray[np.int64],
+    k: int,
+    scan: Scan = ann.inner_products,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k nearest rows for each query.
 
@@ -54,6 +62,8 @@ def search(
         Insertion order of the rows; the smaller comes first among equal scores.
     k : int
         At least 1.
+    scan : callable
+        Finds candidates, as `ann.inner_products` does.
 
     Returns
     -------
@@ -71,7 +81,7 @@ def search(
     if k == 0 or len(Q) == 0:
         return np.empty((len(Q), k), dtype=np.int64), np.empty((len(Q), k), dtype=np.float32)
     width = min(n, k + _SPARE)
-    products, candidates = ann.inner_products(Q, X, width)
+    products, candidates = scan(Q, X, width)
     rows, scores = ranked(Q, X, order, candidates, k)
     if width < n:
         bound = rounding_bound(X.shape[1])

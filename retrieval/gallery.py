@@ -11,6 +11,7 @@ import numpy as np
 
 from retrieval import ingest
 from retrieval.compaction import Compaction, compact
+from retrieval.device import checked_device
 from retrieval.encoding import Encoder, check_encoder, saved, unit_rows
 from retrieval.encoding import queries as unit_queries
 from retrieval.errors import ModelMismatchError, UnknownIdError
@@ -53,6 +54,7 @@ class Gallery(GallerySurveys):
         dim: int | None = None,
         model: str | None = None,
         storage: str = "float32",
+        device: str = "auto",
         timeout: float = 30.0,
     ) -> Gallery:
         """Make an empty gallery in a new or empty folder.
@@ -67,6 +69,8 @@ class Gallery(GallerySurveys):
             ``"vectors"`` unless given).
         storage : {"float32", "float16"}
             How vectors lie on disk. Float16 halves the file; scores move by up to about 1e-3.
+        device : {"auto", "cpu", "cuda", "cuda:1"}
+            Where exact searches run, as for `open`.
         timeout : float
             Seconds to wait for another writer.
 
@@ -84,6 +88,7 @@ class Gallery(GallerySurveys):
             raise ValueError(f"give an encoder, or the dim of your vectors as a positive integer, got dim={dim!r}")
         if model is not None and (not isinstance(model, str) or not model):
             raise ValueError(f"model must be a name, got {model!r}")
+        checked_device(device)
         folder = Path(path)
         data = saved(encoder) if encoder is not None else None
         store = Store.create(
@@ -94,7 +99,7 @@ class Gallery(GallerySurveys):
             encoder=data,
             timeout=float(timeout),
         )
-        return cls._opened(store, encoder)
+        return cls._opened(store, encoder, device)
 
     def add(
         self,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.description import GalleryInfo, describe
+from retrieval.device import checked_device
 from retrieval.encoding import Encoder, check_encoder, queries, restored
 from retrieval.errors import ModelMismatchError, NoEncoderError, UnknownIdError
 from retrieval.hits import Hit, HitLists
@@ -28,9 +29,9 @@ Self = TypeVar("Self", bound="GalleryReader")
 class GalleryReader:
     """The half of `retrieval.Gallery` that leaves the gallery as it is."""
 
-    def __init__(self, store: Store, model: Model, encoder: Encoder | None) -> None:
+    def __init__(self, store: Store, model: Model, encoder: Encoder | None, device: str) -> None:
         self._store = store
-        self._searcher = Searcher(store)
+        self._searcher = Searcher(store, device)
         self._model = model
         self._encoder = encoder
 
@@ -41,6 +42,7 @@ class GalleryReader:
         *,
         dim: int | None = None,
         encoder: Encoder | None = None,
+        device: str = "auto",
         timeout: float = 30.0,
     ) -> Self:
         """Open an existing gallery.
@@ -52,6 +54,8 @@ class GalleryReader:
             The width you expect; another one is an error.
         encoder : Encoder, optional
             Needed for record queries where the gallery was made with an encoder that is no `vsa.JSONEncoder`.
+        device : {"auto", "cpu", "cuda", "cuda:1"}
+            Where exact searches run; "auto" takes a GPU if there is one and the vectors fit, and `info` says why.
         timeout : float
             Seconds to wait for another writer.
 
@@ -61,15 +65,16 @@ class GalleryReader:
         ModelMismatchError
             If `dim` or `encoder` is not the gallery's.
         """
+        checked_device(device)
         store = Store.open(Path(path), float(timeout))
-        gallery = cls._opened(store, encoder)
+        gallery = cls._opened(store, encoder, device)
         if dim is not None and dim != gallery.dim:
             gallery.close()
             raise ModelMismatchError(f"{path}: holds vectors of dim {gallery.dim}, not of dim {dim}")
         return gallery
 
     @classmethod
-    def _opened(cls: type[Self], store: Store, encoder: Encoder | None) -> Self:
+    def _opened(cls: type[Self], store: Store, encoder: Encoder | None, device: str) -> Self:
         try:
             with store.snapshot() as snapshot:
                 model = snapshot.active
@@ -78,7 +83,7 @@ class GalleryReader:
         except BaseException:
             store.close()
             raise
-        return cls(store, model, encoder)
+        return cls(store, model, encoder, device)
 
     @property
     def path(self) -> Path:
@@ -247,7 +252,7 @@ class GalleryReader:
                 encoder = "JSONEncoder, saved in the gallery"
             else:
                 encoder = "none: vectors only"
-            return describe(snapshot, encoder)
+            return describe(snapshot, encoder, self._searcher.scan)
 
     def close(self) -> None:
         """Close the files; every later call raises ClosedGalleryError."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import exact, indexfile, tuning
+from retrieval.device import DeviceScan
 from retrieval.errors import GalleryBusyError, ReadOnlyGalleryError
 from retrieval.hits import HitLists
 from retrieval.liveindex import LiveIndex
@@ -26,7 +27,8 @@ from retrieval.vectors import VectorTable
 class Searcher:
     """The vectors of the active model in memory, and searches over them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, device: str) -> None:
+        self.scan = DeviceScan(device)
         self._store = store
         self._lock = SharedLock()
         self._selector = Selector()
@@ -67,6 +69,8 @@ class Searcher:
         table.refresh(snapshot)
         self._table = table
         self._follow(snapshot, table)
+        if self._live is None:
+            self.scan.prepare(table)
 
     def _follow(self, snapshot: Snapshot, table: VectorTable) -> None:
         """Bring the approximate index, if the gallery has one, to the state of the table."""
@@ -128,7 +132,7 @@ class Searcher:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if self._live is not None:
             return self._live.search(table, Q, k)
-        return exact.search(Q, table.matrix, table.items, k)
+        return exact.search(Q, table.matrix, table.items, k, self.scan)
 
     def search(self, Q: NDArray[np.float32], k: int, *, where: Any, payloads: bool) -> HitLists:
         """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows."""
