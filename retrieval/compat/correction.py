@@ -18,7 +18,7 @@ from retrieval.compat.pairs import BLOCK_ROWS, Float32, Float64, Int64, Vectors,
 
 Search = Literal["exact", "cells"]
 
-_CELL_WIDTH = 256
+_CELL_WIDTH = 160
 # Vectors sorted into cells at a time: enough that each of a thousand cells fills a block.
 _CELL_ROWS = 1 << 18
 

@@ -187,8 +187,8 @@ class LocalLinearMap:
         model : str, optional
             The model that `X` comes from; refused unless it is the source.
         neighbours : {"exact", "cells"}
-            Compare with all pairs, or with the 256 nearest the centre of the vector's cell:
-            O(n · n_pairs · d_source) against O(n · (√n_pairs + 256) · (d_source + d_target)).
+            Compare with all pairs, or with the 160 nearest the centre of the vector's cell:
+            O(n · n_pairs · d_source) against O(n · (√n_pairs + 160) · (d_source + d_target)).
         workers : int
             Threads that work on cells, beside what BLAS does by itself; with `OMP_NUM_THREADS=1` one a
             core is best. The result does not depend on them.

@@ -79,8 +79,12 @@ def checked_vectors(X: npt.ArrayLike, dim: int | None, what: str, *, model: str 
         name = "" if model is None else f" of model {model!r}"
         raise ModelMismatchError(f"{what} have dim {array.shape[1]}, but vectors{name} have dim {dim}")
     rows: Vectors = array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
-    # Squared lengths tell all three faults in one pass. float32 data cannot overflow a float64 sum.
-    lengths = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    # Squared lengths tell all three faults in one pass. In float32 they may overflow or vanish where the
+    # rows do not, which a second look in float64 settles; doing it at once would take five times as long.
+    with np.errstate(over="ignore", under="ignore"):
+        lengths = np.einsum("ij,ij->i", rows, rows)
+    if not (np.isfinite(lengths).all() and lengths.all()):
+        lengths = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise InvalidVectorError(f"{what} hold NaN or infinity, first in row {row}; remove or repair it")
@@ -204,13 +208,20 @@ def warn_about(info: PairInfo, stacklevel: int = 3) -> None:
         )
 
 
-def unit_rows(rows: npt.NDArray[np.floating]) -> Float32:
+def unit_rows(rows: Vectors) -> Float32:
     """Scale rows to unit length. A mapped row of length zero stays zero: it points nowhere."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    inverse = 1.0 / np.where(lengths > 0, lengths, 1.0)
     if rows.dtype == np.float64:
-        return (rows * inverse[:, None]).astype(np.float32)
-    return (rows * inverse[:, None].astype(np.float32)).astype(np.float32, copy=False)
+        longest = np.max(np.abs(rows), axis=1, keepdims=True, initial=0.0)
+    else:
+        longest = np.ones((len(rows), 1), dtype=np.float32)
+        squares = np.einsum("ij,ij->i", rows, rows)
+        if squares.size and not (squares.min() > 1e-20 and squares.max() < 1e20):
+            longest = np.max(np.abs(rows), axis=1, keepdims=True, initial=0.0)
+    # Dividing by the largest entry first keeps squares in range; for common vectors it is left out.
+    scaled = rows if (longest == 1).all() else rows / np.where(longest > 0, longest, 1)
+    lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, None]
+    unit: Float32 = (scaled / np.where(lengths > 0, lengths, 1)).astype(np.float32, copy=False)
+    return unit
 
 
 def drawn_rows(n: int, most: int, seed: int) -> Int64:

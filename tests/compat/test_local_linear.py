@@ -12,6 +12,7 @@ import reference_compat as reference
 from retrieval import compat
 from retrieval.compat.leave_one_out import Neighbourhoods, gate, kernel
 from retrieval.compat.neighbours import Cells, exact, nearest_only
+from retrieval.compat.pairs import unit_rows
 from retrieval.compat.ridge import RidgePath
 from retrieval.errors import InvalidVectorError, ModelMismatchError
 
@@ -182,6 +183,17 @@ def test_lengths_of_rows_do_not_matter(dtype):
     assert mapped.dtype == np.float32
     np.testing.assert_allclose(mapped, m.transform(source), atol=loose)
     np.testing.assert_allclose(np.linalg.norm(mapped, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-12, 1.0, 1e12, 1e25])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_whose_squares_leave_float32_are_scaled_all_the_same(scale, dtype):
+    rows = np.array([[3.0, 4.0], [-1.0, 0.0]]) * scale
+    np.testing.assert_allclose(unit_rows(rows.astype(dtype)), [[0.6, 0.8], [-1.0, 0.0]], rtol=1e-6)
+    source, target = curved_pairs(60)
+    m = fixed(source, target, k=5)
+    np.testing.assert_allclose(m.transform((source * scale).astype(dtype)), m.transform(source), atol=TOLERANCE)
+    assert not unit_rows(np.zeros((1, 3), dtype=dtype)).any()
 
 
 def test_blocks_do_not_change_the_result():
