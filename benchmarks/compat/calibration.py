@@ -60,8 +60,8 @@ def main() -> None:
     print("| map, backfilled | scores | native in top 10 | of relevant | worst gap, points | mAP | − raw [95 %] |")
     print("|---|---|---|---|---|---|---|")
     for (role, share, name), runs in rows.items():
-        precision = 100 * np.concatenate([run[0] for run in runs])
-        raw = 100 * np.concatenate([run[0] for run in rows[role, share, "raw"]])
+        precision = 100 * np.mean([run[0] for run in runs], axis=0)
+        raw = 100 * np.mean([run[0] for run in rows[role, share, "raw"]], axis=0)
         d = metrics.paired_bootstrap(precision, raw)
         top, relevant = (np.mean([run[i] for run in runs]) for i in (1, 2))
         worst = max(abs(run[1] - run[2]) for run in runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def lsa(train: list[str], test: list[str], dim: int, seed: int) -> tuple[Array, 
 
     Rows are of unit length, but for texts without any known word, which are zero.
     """
-    words = {word: i for i, word in enumerate(sorted({w for text in train for w in text.lower().split()}))}
+    words = {word: i for i, word in enumerate(sorted({w for text in train for w in _words(text)}))}
     counts = [_counts(texts, words) for texts in (train, test)]
     document_frequency = (counts[0] > 0).sum(axis=0)
     idf = np.log((1 + len(train)) / (1 + document_frequency)) + 1
@@ -77,10 +78,15 @@ def lsa(train: list[str], test: list[str], dim: int, seed: int) -> tuple[Array, 
     return reduced[0], reduced[1]
 
 
+def _words(text: str) -> list[str]:
+    """Words of two letters or more, in lower case."""
+    return re.findall(r"\b\w\w+\b", text.lower())
+
+
 def _counts(texts: list[str], words: dict[str, int]) -> csr_array:
     rows, columns = [], []
     for row, text in enumerate(texts):
-        for word in text.lower().split():
+        for word in _words(text):
             if word in words:
                 rows.append(row)
                 columns.append(words[word])

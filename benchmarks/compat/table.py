@@ -27,6 +27,7 @@ class Table:
     """
 
     title: str
+    same_queries: bool = True
     cmc: dict[str, list[PerQuery]] = field(default_factory=lambda: defaultdict(list))
     precision: dict[str, list[PerQuery]] = field(default_factory=lambda: defaultdict(list))
 
@@ -45,13 +46,14 @@ class Table:
         )
 
     def difference(self, name: str, other: str) -> tuple[metrics.Interval, metrics.Interval]:
-        """Intervals of `name` − `other` in percent: per query and seed, queries of all seeds drawn."""
-        return (
-            metrics.paired_bootstrap(100 * np.concatenate(self.cmc[name]), 100 * np.concatenate(self.cmc[other])),
-            metrics.paired_bootstrap(
-                100 * np.concatenate(self.precision[name]), 100 * np.concatenate(self.precision[other])
-            ),
-        )
+        """Intervals of `name` − `other` in percent, over queries drawn with replacement.
+
+        A query's value is its mean over seeds where all seeds have the same test set, for it is then one
+        query and not several; where each seed has a test set of its own, all of them are drawn from.
+        """
+        join = (lambda runs: np.mean(runs, axis=0)) if self.same_queries else np.concatenate
+        mine, theirs = ([100 * join(side[key]) for side in (self.cmc, self.precision)] for key in (name, other))
+        return metrics.paired_bootstrap(mine[0], theirs[0]), metrics.paired_bootstrap(mine[1], theirs[1])
 
     def show(self, against: str) -> None:
         """Print the table in Markdown, each method with its difference to `against`."""
