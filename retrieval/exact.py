@@ -20,6 +20,7 @@ Scan = Callable[[NDArray[np.float32], NDArray[np.float32], int], tuple[NDArray[n
 _SPARE = 16
 _GATHER_BYTES = 32 << 20
 _SUBMATRIX_BYTES = 64 << 20
+_DENSE = 8
 
 
 def exact_scores(X: NDArray[np.float32], rows: NDArray[np.int64], q: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,6 +111,13 @@ def search_among(
     -------
     rows, scores : arrays, shape (n_queries, min(k, m))
     """
+    if len(Q) == 1 and 0 < k < len(among) and _DENSE * len(among) > len(X):
+        # Comparing all rows costs less than copying so many out.
+        products = (X @ Q[0])[among]
+        kth = np.partition(products, len(among) - k)[len(among) - k]
+        near = among[products >= kth - 2 * rounding_bound(X.shape[1])]
+        row, score = best(near, exact_scores(X, near, Q[0]), order, k)
+        return row[None, :], score[None, :]
     rows = np.empty((len(Q), 0), dtype=np.int64)
     scores = np.empty((len(Q), 0), dtype=np.float32)
     step = max(1, _SUBMATRIX_BYTES // (4 * X.shape[1]))
