@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from retrieval import ann
 from retrieval.errors import DeviceError
+from retrieval.exact import Scan
 from retrieval.table import sized
 from retrieval.vectors import VectorTable
 
@@ -103,6 +104,11 @@ class DeviceScan:
                     raise DeviceError(f'device="{self._asked}": {ann.first_line(error)}') from error
                 self._place = Place(None, f"the GPU failed: {ann.first_line(error)}")
         self._held = state
+
+    @property
+    def function(self) -> Scan:
+        """What finds candidates: this object where a GPU holds the vectors, else the CPU's own way."""
+        return ann.inner_products if self._resident is None else self
 
     def place(self, needed: int) -> Place:
         """Where searches run, or would run."""

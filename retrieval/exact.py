@@ -81,6 +81,9 @@ def search(
     k = min(k, n)
     if k == 0 or len(Q) == 0:
         return np.empty((len(Q), k), dtype=np.int64), np.empty((len(Q), k), dtype=np.float32)
+    if len(Q) == 1 and scan is ann.inner_products:
+        # FAISS gives one query one thread: 87 ms where this takes 28 (69,202 x 1,024, two cores).
+        return _one(Q[0], X, X @ Q[0], np.arange(n), order, k)
     width = min(n, k + _SPARE)
     products, candidates = scan(Q, X, width)
     rows, scores = ranked(Q, X, order, candidates, k)
@@ -91,6 +94,22 @@ def search(
             near = np.flatnonzero(X @ q >= scores[open_query, -1] - bound)
             rows[open_query], scores[open_query] = best(near, exact_scores(X, near, q), order, k)
     return rows, scores
+
+
+def _one(
+    q: NDArray[np.float32],
+    X: NDArray[np.float32],
+    products: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    order: NDArray[np.int64],
+    k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k best of some rows by their float32 products with one query, as `search` gives them; k <= len(rows)."""
+    kth = np.partition(products, len(rows) - k)[len(rows) - k]
+    # Both the k-th product and the one compared with it may be off.
+    near = rows[products >= kth - 2 * rounding_bound(X.shape[1])]
+    chosen, scores = best(near, exact_scores(X, near, q), order, k)
+    return chosen[None, :], scores[None, :]
 
 
 def search_among(
@@ -113,11 +132,7 @@ def search_among(
     """
     if len(Q) == 1 and 0 < k < len(among) and _DENSE * len(among) > len(X):
         # Comparing all rows costs less than copying so many out.
-        products = (X @ Q[0])[among]
-        kth = np.partition(products, len(among) - k)[len(among) - k]
-        near = among[products >= kth - 2 * rounding_bound(X.shape[1])]
-        row, score = best(near, exact_scores(X, near, Q[0]), order, k)
-        return row[None, :], score[None, :]
+        return _one(Q[0], X, (X @ Q[0])[among], among, order, k)
     rows = np.empty((len(Q), 0), dtype=np.int64)
     scores = np.empty((len(Q), 0), dtype=np.float32)
     step = max(1, _SUBMATRIX_BYTES // (4 * X.shape[1]))

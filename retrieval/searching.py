@@ -132,7 +132,7 @@ class Searcher:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if self._live is not None:
             return self._live.search(table, Q, k)
-        return exact.search(Q, table.matrix, table.items, k, self.scan)
+        return exact.search(Q, table.matrix, table.items, k, self.scan.function)
 
     def search(self, Q: NDArray[np.float32], k: int, *, where: Any, payloads: bool) -> HitLists:
         """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows."""
