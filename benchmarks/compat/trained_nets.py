@@ -18,7 +18,7 @@ from retrieval import compat
 
 DIM, FEATURES, HIDDEN = 64, 256, 512
 # Searched on seed 0: for BCT and BT² alike sharpness 1, 10, 20; for BCT influence 1, 5; for BT² follow 1-30,
-# influence 1-20, regress 1-15, extra 0-32, scale 2-4. What is not named here stays as published.
+# influence 1-20, extra 0-32, scale 2-4. What is not named here stays as published.
 SHARPNESS = 10.0
 
 
