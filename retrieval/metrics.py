@@ -160,9 +160,9 @@ def cmc_at_k(
     once, call `rank_by_class` and ask its result. Shapes, errors and cost as there.
     """
     _check_k(k)
-    return rank_by_class(
-        queries, gallery, query_classes, gallery_classes, exclude_same_row=exclude_same_row
-    ).cmc_at_k(k)
+    return rank_by_class(queries, gallery, query_classes, gallery_classes, exclude_same_row=exclude_same_row).cmc_at_k(
+        k
+    )
 
 
 def mean_average_precision(
