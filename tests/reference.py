@@ -9,6 +9,7 @@ import numpy as np
 
 from vsa.atoms import LEAF_UNIT, WORD_UNIT, analyse, own_atoms, prior, spelling
 from vsa.binding import Binding
+from vsa.making import MEMBER_FACTOR
 from vsa.operators import step_name
 from vsa.shares import Shares
 
@@ -26,7 +27,13 @@ def dense(binding: Binding[Any], key: bytes) -> np.ndarray:
 
 
 def naive_sum(
-    value: Any, binding: Binding[Any], shares: Shares, arrays: str, path: Any = None, place: Any = None
+    value: Any,
+    binding: Binding[Any],
+    shares: Shares,
+    arrays: str,
+    path: Any = None,
+    place: Any = None,
+    arrays_above: int = 0,
 ) -> np.ndarray:
     """The unnormalised vector of an unfitted encoder by recursion over dense matrices."""
     if path is None:
@@ -35,7 +42,7 @@ def naive_sum(
         parts = []
         for key, member in value.items():
             M = dense(binding, step_name(key))
-            parts.append(naive_sum(member, binding, shares, arrays, path @ M, place @ M))
+            parts.append(naive_sum(member, binding, shares, arrays, path @ M, place @ M, arrays_above))
         return np.sum(parts, axis=0)
     if isinstance(value, list) and value:
         any_member = dense(binding, step_name(None))
@@ -44,12 +51,12 @@ def naive_sum(
             inner = path @ any_member
             numbered = arrays == "sequence" or (arrays == "both" and number < 64)
             where = place @ dense(binding, step_name(number)) if numbered else inner
-            parts.append(naive_sum(member, binding, shares, arrays, inner, where))
+            parts.append(naive_sum(member, binding, shares, arrays, inner, where, arrays_above + 1))
         return np.sum(parts, axis=0)
     own, shared = _leaf(value, binding)
-    return np.rint(
-        shares.bound * path @ (own + shared) + shares.position * place @ (own + shared) + shares.anywhere * shared
-    )
+    bound = shares.bound * path @ (own + shared) + shares.position * place @ (own + shared)
+    # The factor is float32 there too: halves must round alike.
+    return np.rint(np.float32(MEMBER_FACTOR**arrays_above) * np.float32(bound + shares.anywhere * shared))
 
 
 def _leaf(value: Any, binding: Binding[Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from vsa.errors import (
 )
 from vsa.limits import Limits
 from vsa.reading import iter_json
+from vsa.sampling import sample
 from vsa.shares import Shares
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "UnknownPathError",
     "VSAError",
     "iter_json",
+    "sample",
 ]

@@ -36,7 +36,7 @@ GRAM_SHARE = 1.0
 SATURATION = 0.8
 """A leaf of n words has norm n^((1 − SATURATION)/2): long text counts more than short, but little more."""
 
-EXACT_SHARE = 0.2
+EXACT_SHARE = 0.5
 EXACT_NUMBER_SHARE = 0.25
 LEVEL_SHARE = 0.7
 MAGNITUDE_SHARE = 0.35

@@ -13,12 +13,17 @@ from vsa.binding import Binding
 from vsa.hashing import prefix, signs
 from vsa.leaves import Node
 from vsa.operators import PathOperators
-from vsa.paths import format_path
+from vsa.paths import MEMBER, format_path
 from vsa.shares import Shares
 from vsa.statistics import Statistics, rarity
 from vsa.table import RowTable
 
 Rows = npt.NDArray[np.float32]
+
+MEMBER_FACTOR = 0.4
+"""Weight of a leaf per array that it is a member of: a tree of a hundred names must not drown the title.
+
+It hangs on the path alone, so that a record stays a sum over its leaves."""
 
 _WORDS_AT_ONCE = 4096
 _SPELLED_AT_ONCE = 512
@@ -86,7 +91,10 @@ class LeafMaker:
                 bound = self._binding.bind(path, block) * np.float32(self._shares.bound)
                 bound += self._binding.bind(self._operators.of(node.place), block) * np.float32(self._shares.position)
             bound += shared[members] * np.float32(self._shares.anywhere)
-            if not self._binding.exact:
+            fan_outs = node.path.count(MEMBER)
+            if fan_outs:
+                bound *= np.float32(MEMBER_FACTOR**fan_outs)
+            if fan_outs or not self._binding.exact:
                 np.rint(bound, out=bound)
             self.peak = max(self.peak, float(bound.max()), -float(bound.min()))
             made[members] = bound

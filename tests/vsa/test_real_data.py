@@ -54,7 +54,9 @@ def test_artworks_encode_alike_alone_in_a_batch_and_after_other_records(data: Fi
         assert fresh.encode_one(records[number]).tobytes() == batch[number].tobytes()
 
 
-@pytest.mark.parametrize("name", ["countries/countries.json", "mutagenesis/mutagenesis.json", "movies/movies-2020s.json"])
+@pytest.mark.parametrize(
+    "name", ["countries/countries.json", "mutagenesis/mutagenesis.json", "movies/movies-2020s.json"]
+)
 def test_json_arrays_of_every_shape(data: Find, name):
     encoder = vsa.JSONEncoder(256, seed=7)
     X = encoder.encode_jsonl(data(name))

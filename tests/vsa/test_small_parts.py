@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vsa.binding import binding
 from vsa.operators import MOST, PathOperators, step_name
 from vsa.paths import format_path, parse_path
+from vsa.sampling import sample
 from vsa.table import RowTable
 
 steps = st.one_of(st.text(st.characters(codec="utf-8"), max_size=6), st.integers(0, 99), st.none())
@@ -59,3 +60,12 @@ def test_the_table_throws_out_what_was_used_longest_ago():
     table.clear()
     assert names == {}
     assert len(table) == 0
+
+
+def test_samples_are_uniform_and_seeded():
+    assert sample(range(100), 10, seed=1) == sample(range(100), 10, seed=1) != sample(range(100), 10, seed=2)
+    times = np.zeros(20)
+    for seed in range(2000):
+        times[sample(range(20), 5, seed=seed)] += 1
+    # Each is drawn 500 times on average with a deviation of sqrt(2000 · 1/4 · 3/4) = 19.4; six of them.
+    assert abs(times - 500).max() < 6 * 19.4

@@ -43,7 +43,7 @@ def test_names_tell_configurations_and_statistics_apart():
 def test_damage_is_told_from_a_newer_format():
     data = vsa.JSONEncoder(64).fit(RECORDS).to_bytes()
     newer = orjson.dumps({**orjson.loads(data), "format": 99})
-    with pytest.raises(vsa.NewerFormatError, match="format 99.*upgrade"):
+    with pytest.raises(vsa.NewerFormatError, match=r"format 99.*upgrade"):
         vsa.JSONEncoder.from_bytes(newer)
     for damaged, words in [
         (b"", "not a saved encoder"),

@@ -79,7 +79,7 @@ def test_constants_fade_and_rare_values_stand_out():
     encoder = vsa.JSONEncoder(1024, seed=1).fit(RECORDS * 50)
     same, red, blue = (
         (encoder.encode([record], normalize=False) ** 2).sum() ** 0.5
-        for record in ({"same": "constant"}, {"tags": [{"name": "red"}]}, {"tags": [{"name": "blue"}]})
+        for record in ({"same": "constant"}, {"tag": "red"}, {"tag": "blue"})
     )
     assert same < blue / 2
     assert same < red < blue
