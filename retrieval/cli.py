@@ -143,8 +143,8 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fit",
         action=argparse.BooleanOptionalAction,
-        default=False,
-        help="read the file once more beforehand, to weigh rare words higher and scale numbers",
+        help="read the file once more beforehand and learn from a sample of 10,000 records how rare words are and "
+        "how numbers spread (default: where the input is a file)",
     )
     parser.add_argument("--skip-bad", action="store_true", help="count lines that cannot be read, and go on")
     parser.add_argument("--format", choices=["auto", "jsonl", "array"], default="auto")

@@ -21,6 +21,8 @@ from retrieval.schema import FILE_NAME
 from retrieval.table import sized
 
 _COMPLAINTS = 10
+_SAMPLE = 10_000
+_REFUSALS = 100
 
 
 def index(arguments: argparse.Namespace) -> int:
@@ -142,12 +144,27 @@ def _encoder(arguments: argparse.Namespace, source: IO[bytes]) -> Any:
         encoder = vsa.JSONEncoder(**settings)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if arguments.fit:
-        on_error = "skip" if arguments.skip_bad else "raise"
-        read = vsa.iter_json(source, format=arguments.format, on_error=on_error, limits=limits)
-        encoder.fit(record for _, record in read)
+    if arguments.fit or (arguments.fit is None and source.seekable()):
+        read = vsa.iter_json(source, format=arguments.format, on_error="skip", limits=limits)
+        _fit(encoder, (record for _, record in read))
         source.seek(0)
     return encoder
+
+
+def _fit(encoder: Any, records: Iterator[Any]) -> None:
+    """Fit on a sample. Records that the encoder refuses are left to the reading proper, which knows their line."""
+    import vsa
+
+    drawn = vsa.sample(records, _SAMPLE)
+    for _ in range(_REFUSALS):
+        try:
+            if drawn:
+                encoder.fit(drawn)
+            return
+        except vsa.InvalidRecordError as error:
+            if error.record is None:
+                raise
+            del drawn[error.record]
 
 
 def _limits(arguments: argparse.Namespace) -> Any:
