@@ -139,7 +139,7 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the gallery")
     parser.add_argument("--append", action="store_true", help="add to the gallery in DIR, replacing known ids")
     parser.add_argument("--dim", type=positive, help="width of the vectors (default 1024)")
-    parser.add_argument("--seed", type=int, help="seed of the encoder (default 7)")
+    parser.add_argument("--seed", type=int, help="seed of the encoder (default 0)")
     parser.add_argument(
         "--fit",
         action=argparse.BooleanOptionalAction,

@@ -7,7 +7,6 @@ import json
 import re
 import tempfile
 import time
-from email.message import Message
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,6 @@ def package(distribution: metadata.Distribution) -> dict[str, Any]:
         "requires": _requirements(distribution.requires or []),
         "author": fields.get("Author") or fields.get("Author-email"),
         "license": fields.get("License-Expression") or _short(fields.get("License")),
-        "urls": _urls(fields),
     }
     return {name: value for name, value in assigned.items() if value}
 
@@ -77,14 +75,6 @@ def _requirements(lines: list[str]) -> list[dict[str, str]]:
         given = {"name": name.lower(), "extras": extras, "version": version.strip(), "when": condition}
         wanted.append({key: value for key, value in given.items() if value})
     return wanted
-
-
-def _urls(fields: Message) -> dict[str, str]:
-    pairs = [line.split(",", 1) for line in fields.get_all("Project-URL") or [] if "," in line]
-    urls = {label.strip().lower(): url.strip() for label, url in pairs}
-    if fields.get("Home-page"):
-        urls.setdefault("homepage", str(fields["Home-page"]))
-    return urls
 
 
 def _short(text: str | None) -> str | None:
