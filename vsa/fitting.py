@@ -114,7 +114,6 @@ def _binary(ends: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], width: 
     """A 0/1 matrix of rows given by their columns."""
     matrix = sparse.csr_matrix((np.ones(len(columns), np.int32), columns, ends), shape=(len(ends) - 1, width))
     matrix.sum_duplicates()
-    matrix.data[:] = 1
     return matrix
 
 
