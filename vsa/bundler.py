@@ -56,7 +56,7 @@ class Bundler:
         cache_bytes: int,
     ) -> None:
         self._binding = binding
-        self._maker = LeafMaker(binding, shares, statistics, cache_bytes // 4)
+        self.maker = LeafMaker(binding, shares, statistics, cache_bytes // 4)
         self._arrays, self._limits = arrays, limits
         row_bytes = 4 * binding.dim
         self._table: RowTable[Node] = RowTable(binding.dim, max(4096, cache_bytes * 3 // 4 // row_bytes))
@@ -131,7 +131,7 @@ class Bundler:
     def _forget(self) -> None:
         """Empty the caches and whatever batch was under way."""
         self._table.clear()
-        self._maker.forget()
+        self.maker.forget()
         self._walker = Walker(self._arrays, self._limits, self._miss)
         self._rows: list[int] = []
         self._starts: list[int] = []
@@ -155,7 +155,7 @@ class Bundler:
         pending, self._pending = self._pending, []
         for at in range(0, len(pending), _LEAVES_AT_ONCE):
             block = pending[at : at + _LEAVES_AT_ONCE]
-            made = self._maker.make([(node, value) for _, node, value in block])
+            made = self.maker.make([(node, value) for _, node, value in block])
             self._table.rows[[row for row, _, _ in block]] = made
         if self._rows:
             rows = np.array(self._rows, np.int64)
@@ -182,7 +182,7 @@ class Bundler:
         self, starts: npt.NDArray[np.int64], owners: npt.NDArray[np.int64], end: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Cut bags so short that no float32 sum of theirs can reach 2**24."""
-        longest = max(1, int(_EXACT / self._maker.peak))
+        longest = max(1, int(_EXACT / self.maker.peak))
         lengths = np.diff(starts, append=end)
         cuts = np.maximum(1, -(-lengths // longest))
         if (cuts == 1).all():

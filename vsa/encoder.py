@@ -18,8 +18,8 @@ from vsa.binding import BindingKind, binding
 from vsa.bundler import Bundler
 from vsa.config import EncoderConfig
 from vsa.errors import EncoderStateError, InvalidRecordError
-from vsa.explaining import explain
 from vsa.hashing import FORMAT
+from vsa.inspection import Inspection
 from vsa.leaves import Arrays, Node
 from vsa.limits import Limits
 from vsa.reading import OnError, Source, iter_json
@@ -32,7 +32,7 @@ Vectors = npt.NDArray[np.float32]
 _BATCH = 1024
 
 
-class JSONEncoder:
+class JSONEncoder(Inspection):
     """JSON records to unit vectors, by binding each leaf to its path and adding up (MBAT).
 
     Ready as it is; `fit` makes rare words count more and puts numbers on their field's scale. Like records get
@@ -290,34 +290,6 @@ class JSONEncoder:
                 cache_bytes=self._cache_bytes,
             )
         return self._bundler
-
-    def explain(self, query: Any, record: Any) -> list[tuple[str, float]]:
-        """Why a record matches: what each of its paths adds to the cosine.
-
-        Parameters
-        ----------
-        query : record or (dim,) array
-            What was asked, or its vector.
-        record : JSON value
-            What was found.
-
-        Returns
-        -------
-        list of (str, float)
-            Paths of `record` with their contributions, largest first. They sum to the cosine of the two
-            vectors, to 1e-6.
-
-        Raises
-        ------
-        InvalidRecordError
-            For a value that is not JSON.
-        ValueError
-            For a vector of another dim, or one that is zero or not finite.
-        """
-        with self._lock:
-            vector = query if isinstance(query, np.ndarray) else self.encode_one(query)
-            nodes, rows = self._ready().leaf_rows(record)
-        return explain(vector, nodes, rows)
 
     def to_bytes(self) -> bytes:
         """Configuration and statistics as one versioned JSON document; `from_bytes` reads it."""

@@ -33,17 +33,24 @@ def explain(
     ValueError
         If the query has another dim, is zero or is not finite.
     """
-    q = np.asarray(query, np.float64)
-    if q.shape != (rows.shape[1],):
-        raise ValueError(f"expected a query of shape ({rows.shape[1]},), got {q.shape}")
-    size = float(np.sqrt(q @ q))
-    if not np.isfinite(size) or size == 0.0:
-        raise ValueError("the query vector is zero or not finite")
+    q = checked_query(query, rows.shape[1])
     exact = rows.astype(np.float64)
     total = exact.sum(axis=0)
-    parts = exact @ (q / (size * float(np.sqrt(total @ total))))
+    parts = exact @ (q / float(np.sqrt(total @ total)))
     paths: dict[str, float] = {}
     for node, part in zip(nodes, parts.tolist(), strict=True):
         name = format_path(node.path)
         paths[name] = paths.get(name, 0.0) + part
     return sorted(paths.items(), key=lambda item: -item[1])
+
+
+def checked_query(query: npt.NDArray[np.floating], dim: int) -> npt.NDArray[np.float64]:
+    """A query vector at unit length, in float64; ValueError if it has another dim, is zero or is not finite."""
+    q = np.asarray(query, np.float64)
+    if q.shape != (dim,):
+        raise ValueError(f"expected a query of shape ({dim},), got {q.shape}")
+    size = float(np.sqrt(q @ q))
+    if not np.isfinite(size) or size == 0.0:
+        raise ValueError("the query vector is zero or not finite")
+    unit: npt.NDArray[np.float64] = q / size
+    return unit

@@ -13,7 +13,7 @@ from vsa.binding import Binding
 from vsa.hashing import prefix, signs
 from vsa.leaves import Node
 from vsa.operators import PathOperators
-from vsa.paths import MEMBER, format_path
+from vsa.paths import MEMBER, Path, format_path
 from vsa.shares import Shares
 from vsa.statistics import Statistics, rarity
 from vsa.table import RowTable
@@ -99,6 +99,17 @@ class LeafMaker:
             self.peak = max(self.peak, float(bound.max()), -float(bound.min()))
             made[members] = bound
         return made
+
+    def unbound(self, path: Path, values: list[Any]) -> Rows:
+        """(n, dim) float32: own atoms and words of values at a path, as they are before binding."""
+        node = Node(tuple(MEMBER if isinstance(step, int) else step for step in path), path)
+        places = [(node, value) for value in values]
+        leaves = [analyse(value, self._scales.get(format_path(node.path))) for value in values]
+        return self._own_sums(places, leaves) + self._word_sums(leaves)
+
+    def unbind(self, path: Path, X: Rows) -> Rows:
+        """(n, dim) float32: rows multiplied by the transpose of the path's operator."""
+        return self._binding.unbind(self._operators.of(path), X)
 
     def _word_sums(self, leaves: list[Leaf]) -> Rows:
         """(n, dim) sums of the leaves' words, before binding."""
