@@ -1,0 +1,1 @@
+"""What the encoder reaches on the public data sets: `python -m benchmarks.vsa.quality` and `.rate`."""
