@@ -178,3 +178,12 @@ def test_the_search_widens_when_one_is_missing(many: Any) -> None:
     passing = nearest[5:16] + nearest[60:]
     hits = gallery.search(X[9], k=12, where={"n": {"in": passing}})
     assert [int(hit.id) for hit in hits] == passing[:12]
+
+
+def test_the_search_that_widens_leaves_out_no_neighbour_at_the_seam(many: Any) -> None:
+    gallery, X, _ = many
+    nearest = [int(hit.id) for hit in gallery.search(X[9], k=40)]
+    # For k = 2 the first try ends behind the 8th neighbour: one passes before the seam, one right behind it.
+    passing = [nearest[3], nearest[8], *nearest[9:30]]
+    hits = gallery.search(X[9], k=2, where={"n": {"in": passing}})
+    assert [int(hit.id) for hit in hits] == passing[:2]
