@@ -7,7 +7,6 @@ from vsa.errors import (
     InvalidRecordError,
     LimitError,
     NewerFormatError,
-    UnknownPathError,
     VSAError,
 )
 from vsa.limits import Limits
@@ -24,7 +23,6 @@ __all__ = [
     "Limits",
     "NewerFormatError",
     "Shares",
-    "UnknownPathError",
     "VSAError",
     "iter_json",
     "sample",

@@ -5,9 +5,8 @@
     VSAError
     ├── InvalidRecordError (ValueError)   a value that is not JSON, or a line that does not parse
     │   └── LimitError                    a value beyond the limits: depth, string length, leaves, line length
-    ├── EncoderStateError (ValueError)    a saved encoder that is damaged or altered
-    │   └── NewerFormatError              a saved encoder of a later format version
-    └── UnknownPathError (KeyError)       a path that the encoder or the record does not hold
+    └── EncoderStateError (ValueError)    a saved encoder that is damaged or altered
+        └── NewerFormatError              a saved encoder of a later format version
 
 Bad arguments raise plain ``ValueError`` or ``TypeError``.
 """
@@ -54,10 +53,3 @@ class EncoderStateError(VSAError, ValueError):
 
 class NewerFormatError(EncoderStateError):
     """A saved encoder was written by a later version of the package."""
-
-
-class UnknownPathError(VSAError, KeyError):
-    """A path is not known to the encoder or not held by the record."""
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
