@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from retrieval import ann
+from retrieval.durable import sync_folder
 from retrieval.liveindex import LiveIndex
 from retrieval.plan import Plan
-from retrieval.schema import sync_folder
 
 _MAGIC = b"VSAINDEX\x01\n"
 

@@ -184,14 +184,3 @@ def check_marks(folder: Path, connection: sqlite3.Connection) -> None:
         raise NewerGalleryError(
             f"{folder}: written in format {version}; this package reads up to {FORMAT}. Install a later vsa-retrieval"
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` survive a power loss, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from retrieval.durable import sync_folder
 from retrieval.errors import (
     ClosedGalleryError,
     GalleryBusyError,
@@ -24,7 +25,6 @@ from retrieval.schema import (
     connect,
     create_tables,
     database,
-    sync_folder,
     translated,
 )
 from retrieval.snapshot import Snapshot

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.compat.errors import DamagedMapError, MapFileError, NewerMapError
+from retrieval.durable import sync_folder
 
 MAGIC = b"RTRV-MAP"
 VERSION = 1
@@ -71,7 +72,7 @@ def write(
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -117,14 +118,3 @@ def _arrays(raw: bytes, described: list[dict[str, Any]], offset: int) -> dict[st
         nbytes = count * dtype.itemsize
         offset += nbytes + (-nbytes % _ALIGN)
     return arrays
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets a folder be opened."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
