@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vsa import state
 from vsa.binding import BindingKind, binding
 from vsa.bundler import Bundler
 from vsa.config import EncoderConfig
-from vsa.errors import EncoderStateError, InvalidRecordError
-from vsa.hashing import FORMAT
+from vsa.errors import InvalidRecordError
 from vsa.inspection import Inspection
 from vsa.leaves import Arrays, Node
 from vsa.limits import Limits
 from vsa.reading import OnError, Source, iter_json
+from vsa.saving import Saving
 from vsa.shares import Shares
 from vsa.statistics import Statistics
 from vsa.weights import PathWeights
@@ -32,7 +28,7 @@ Vectors = npt.NDArray[np.float32]
 _BATCH = 1024
 
 
-class JSONEncoder(Inspection):
+class JSONEncoder(Saving, Inspection):
     """JSON records to unit vectors, by binding each leaf to its path and adding up (MBAT).
 
     Ready as it is; `fit` makes rare words count more and puts numbers on their field's scale. Like records get
@@ -101,14 +97,6 @@ class JSONEncoder(Inspection):
     def seed(self) -> int:
         """The seed."""
         return self.config.seed
-
-    @property
-    def name(self) -> str:
-        """A name of the vectors' model, such as ``mbat-1024-7-1f0c3a9e``: configuration and statistics decide it."""
-        if self._name is None:
-            digest = state.checksum({"format": FORMAT, **self._body()})
-            self._name = f"mbat-{self.dim}-{self.seed}-{digest[:8]}"
-        return self._name
 
     @property
     def statistics(self) -> Statistics | None:
@@ -292,40 +280,3 @@ class JSONEncoder(Inspection):
                 cache_bytes=self._cache_bytes,
             )
         return self._bundler
-
-    def to_bytes(self) -> bytes:
-        """Configuration and statistics as one versioned JSON document; `from_bytes` reads it."""
-        return state.dump(self._body())
-
-    def _body(self) -> dict[str, Any]:
-        statistics = self._statistics.to_state() if self._statistics else None
-        return {"config": asdict(self.config), "statistics": statistics}
-
-    @classmethod
-    def from_bytes(cls, data: bytes, *, limits: Limits | None = None, cache_bytes: int = 384 << 20) -> JSONEncoder:
-        """An encoder from `to_bytes`, whose vectors are the same to the bit.
-
-        Raises
-        ------
-        EncoderStateError
-            If the document is cut, altered or something else; `NewerFormatError` if it is of a later version.
-        """
-        body = state.parse(data)
-        try:
-            config = dict(body["config"])
-            config["shares"] = Shares(**config["shares"])
-            encoder = cls(**config, limits=limits, cache_bytes=cache_bytes)
-            if body["statistics"] is not None:
-                encoder._learn(Statistics.from_state(body["statistics"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise EncoderStateError(f"the saved encoder does not make sense: {error}") from error
-        return encoder
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the encoder to one JSON file, whole or not at all."""
-        state.write_file(path, self.to_bytes())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], **options: Any) -> JSONEncoder:
-        """Read an encoder that `save` wrote; errors as `from_bytes`, and OSError."""
-        return cls.from_bytes(Path(path).read_bytes(), **options)

@@ -1,0 +1,85 @@
+"""Encoders to bytes and files and back, and the name of what their vectors are."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vsa import state
+from vsa.config import EncoderConfig
+from vsa.errors import EncoderStateError
+from vsa.hashing import FORMAT
+from vsa.limits import Limits
+from vsa.shares import Shares
+from vsa.statistics import Statistics
+
+E = TypeVar("E", bound="Saving")
+
+
+class Saving(ABC):
+    """The part of `vsa.JSONEncoder` that is saved, restored and named by what decides its vectors."""
+
+    config: EncoderConfig
+    _statistics: Statistics | None
+    _name: str | None
+
+    @abstractmethod
+    def __init__(self, **options: Any) -> None: ...
+
+    @abstractmethod
+    def _learn(self: E, statistics: Statistics) -> E: ...
+
+    @property
+    def name(self) -> str:
+        """A name of the vectors' model, such as ``mbat-1024-7-1f0c3a9e``: configuration and statistics decide it."""
+        if self._name is None:
+            digest = state.checksum({"format": FORMAT, **self._body()})
+            self._name = f"mbat-{self.config.dim}-{self.config.seed}-{digest[:8]}"
+        return self._name
+
+    def to_bytes(self) -> bytes:
+        """Configuration and statistics as one versioned JSON document; `from_bytes` reads it."""
+        return state.dump(self._body())
+
+    def _body(self) -> dict[str, Any]:
+        statistics = self._statistics.to_state() if self._statistics else None
+        return {"config": asdict(self.config), "statistics": statistics}
+
+    @classmethod
+    def from_bytes(cls: type[E], data: bytes, *, limits: Limits | None = None, cache_bytes: int = 384 << 20) -> E:
+        """An encoder from `to_bytes`, whose vectors are the same to the bit.
+
+        Parameters
+        ----------
+        data : bytes
+            The document.
+        limits, cache_bytes
+            What is not saved, as the encoder itself takes it.
+
+        Raises
+        ------
+        EncoderStateError
+            If the document is cut, altered or something else; `NewerFormatError` if it is of a later version.
+        """
+        body = state.parse(data)
+        try:
+            config = dict(body["config"])
+            config["shares"] = Shares(**config["shares"])
+            encoder = cls(**config, limits=limits, cache_bytes=cache_bytes)
+            if body["statistics"] is not None:
+                encoder._learn(Statistics.from_state(body["statistics"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise EncoderStateError(f"the saved encoder does not make sense: {error}") from error
+        return encoder
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the encoder to one JSON file, whole or not at all."""
+        state.write_file(path, self.to_bytes())
+
+    @classmethod
+    def load(cls: type[E], path: str | os.PathLike[str], **options: Any) -> E:
+        """Read an encoder that `save` wrote; options and errors as `from_bytes`, and OSError."""
+        return cls.from_bytes(Path(path).read_bytes(), **options)
