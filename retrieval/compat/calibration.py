@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -143,13 +143,20 @@ class Calibration:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
-        arrays = {"scores": self.scores, "reference": self.reference}
-        mapfile.write(path, _KIND, {"n_scores": self.n_scores}, arrays)
+        mapfile.write(path, _KIND, *self.parts())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibration:
         """Read what `save` wrote; raises as `retrieval.compat.mapfile.read`."""
-        fields, arrays = mapfile.read(path, _KIND)
+        return cls.of_parts(*mapfile.read(path, _KIND))
+
+    def parts(self) -> mapfile.Parts:
+        """Return what a file holds of the calibration: fields for its header, and arrays."""
+        return {"n_scores": self.n_scores}, {"scores": self.scores, "reference": self.reference}
+
+    @classmethod
+    def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> Calibration:
+        """Build the calibration that `parts` took apart."""
         return cls(arrays["scores"], arrays["reference"], fields["n_scores"])
 
 

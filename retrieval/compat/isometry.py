@@ -205,12 +205,20 @@ class Isometry:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the map to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
-        mapfile.write(path, _KIND, {"info": self.info.to_fields()}, {"rotation": self.rotation})
+        mapfile.write(path, _KIND, *self.parts())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Isometry:
         """Read a map that `save` wrote; raises as `retrieval.compat.mapfile.read`."""
-        fields, arrays = mapfile.read(path, _KIND)
+        return cls.of_parts(*mapfile.read(path, _KIND))
+
+    def parts(self) -> mapfile.Parts:
+        """Return what a file holds of the map: fields for its header, and arrays."""
+        return {"info": self.info.to_fields()}, {"rotation": self.rotation}
+
+    @classmethod
+    def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> Isometry:
+        """Build the map that `parts` took apart."""
         return cls(arrays["rotation"], PairInfo(**fields["info"]))
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ from retrieval.compat.ridge import RidgePath
 
 _KIND = "local-linear"
 _ARRAYS = ("source_mean", "target_mean", "weights", "anchors", "residuals", "levels")
+_NUMBERS = ("temperature", "n_neighbours", "penalty", "floor", "cosine")
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,32 +278,23 @@ class LocalLinearMap:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the map to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
-        fields = {
-            "info": self.info.to_fields(),
-            "temperature": self.temperature,
-            "n_neighbours": self.n_neighbours,
-            "penalty": self.penalty,
-            "floor": self.floor,
-            "cosine": self.cosine,
-        }
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        mapfile.write(path, _KIND, fields, arrays)
+        mapfile.write(path, _KIND, *self.parts())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LocalLinearMap:
         """Read a map that `save` wrote; raises as `retrieval.compat.mapfile.read`."""
-        fields, arrays = mapfile.read(path, _KIND)
-        info = PairInfo(**fields.pop("info"))
-        return cls(
-            source_mean=arrays["source_mean"],
-            target_mean=arrays["target_mean"],
-            weights=arrays["weights"],
-            anchors=arrays["anchors"],
-            residuals=arrays["residuals"],
-            levels=arrays["levels"],
-            info=info,
-            **fields,
-        )
+        return cls.of_parts(*mapfile.read(path, _KIND))
+
+    def parts(self) -> mapfile.Parts:
+        """Return what a file holds of the map: fields for its header, and arrays."""
+        fields = {name: getattr(self, name) for name in _NUMBERS}
+        return {"info": self.info.to_fields(), **fields}, {name: getattr(self, name) for name in _ARRAYS}
+
+    @classmethod
+    def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> LocalLinearMap:
+        """Build the map that `parts` took apart."""
+        numbers = {name: fields[name] for name in _NUMBERS}
+        return cls(info=PairInfo(**fields["info"]), **{name: arrays[name] for name in _ARRAYS}, **numbers)
 
     def _targets(self) -> Float32:
         """Return the pairs' unit target rows, which residuals and ridge add up to."""

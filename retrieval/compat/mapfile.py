@@ -33,6 +33,7 @@ from retrieval.durable import sync_folder
 
 MAGIC = b"RTRV-MAP"
 VERSION = 1
+Parts = tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]
 _PREAMBLE = struct.Struct("<8sIIQ")
 _DIGEST_SIZE = 32
 _ALIGN = 64
@@ -75,7 +76,7 @@ def write(
     sync_folder(target.parent)
 
 
-def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+def read(path: str | os.PathLike[str], kind: str) -> Parts:
     """Read a map's fields and arrays, after checking the digest.
 
     Raises
