@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retrieval import watermark
 from retrieval.checksums import payload_crc
 from retrieval.errors import DamagedGalleryError, NotAGalleryError, RetrievalError
 from retrieval.rows import Model
-from retrieval.schema import FAULTS, check_marks, connect
+from retrieval.schema import FAULTS, check_marks, check_watermark, connect
 from retrieval.snapshot import Record, Snapshot
 from retrieval.vectors import VectorTable
 
@@ -63,6 +64,7 @@ def check(path: str | Path) -> CheckReport:
     """
     folder = Path(path)
     report = CheckReport()
+    mark = watermark.read(folder)
     try:
         connection = connect(folder, timeout=30.0, writable=False)
     except (DamagedGalleryError, NotAGalleryError) as error:
@@ -75,6 +77,10 @@ def check(path: str | Path) -> CheckReport:
             check_marks(folder, connection)
             snapshot = Snapshot(folder, connection)
             report.records_expected = snapshot.state.items
+            try:
+                check_watermark(folder, mark, snapshot.state.generation)
+            except DamagedGalleryError as error:
+                report.note(error)
             report.vectors_expected = sum(model.count for model in snapshot.models.values())
             snapshot.ids()
             models = list(snapshot.models.values())

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from retrieval import watermark
 from retrieval.cli_read import UsageError
 from retrieval.errors import GalleryExistsError, RetrievalError
 from retrieval.gallery import Gallery
@@ -123,8 +124,8 @@ def _removed_on_failure(gallery: Gallery | None) -> Iterator[None]:
     except BaseException:
         if gallery is not None:
             gallery.close()
-            for suffix in ("", "-wal", "-shm"):
-                (gallery.path / (FILE_NAME + suffix)).unlink(missing_ok=True)
+            for name in (FILE_NAME, FILE_NAME + "-wal", FILE_NAME + "-shm", watermark.FILE_NAME):
+                (gallery.path / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 gallery.path.rmdir()
         raise

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from retrieval import watermark
 from retrieval.errors import (
     DamagedGalleryError,
     GalleryBusyError,
@@ -183,4 +184,26 @@ def check_marks(folder: Path, connection: sqlite3.Connection) -> None:
     if version > FORMAT:
         raise NewerGalleryError(
             f"{folder}: written in format {version}; this package reads up to {FORMAT}. Install a later vsa-retrieval"
+        )
+
+
+def check_watermark(folder: Path, mark: int, generation: int) -> None:
+    """Refuse a store that lost writes.
+
+    Parameters
+    ----------
+    folder : Path
+    mark : int
+        What `retrieval.watermark.read` said before the transaction that saw `generation` began.
+    generation : int
+
+    Raises
+    ------
+    DamagedGalleryError
+    """
+    if generation < mark:
+        raise DamagedGalleryError(
+            f"{database(folder)}: writes {generation + 1} to {mark} were committed and are gone: its write-ahead log "
+            f"is damaged, or it was replaced by an older copy. Everything up to write {generation} can be read: run "
+            f"`retrieval export --salvage` to save it, or delete {watermark.FILE_NAME} to go on without the rest"
         )

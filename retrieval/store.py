@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from retrieval import watermark
 from retrieval.durable import sync_folder
 from retrieval.errors import (
     ClosedGalleryError,
@@ -22,6 +23,7 @@ from retrieval.rows import Model, State, Storage, write_model, write_state
 from retrieval.schema import (
     FORMAT,
     check_marks,
+    check_watermark,
     connect,
     create_tables,
     database,
@@ -39,7 +41,7 @@ class Store:
 
     Every thread reads through a connection of its own; writes share one connection behind a lock. In WAL mode
     with ``synchronous = FULL`` a commit returns after the log was synced, so a write that returned survives
-    kill -9 and power loss.
+    kill -9 and power loss; `retrieval.watermark` notices if the log lost one all the same.
     """
 
     def __init__(self, folder: Path, timeout: float) -> None:
@@ -77,6 +79,7 @@ class Store:
                 connection.execute("COMMIT")
         finally:
             connection.close()
+        watermark.write(folder, 0)
         sync_folder(folder)
         sync_folder(folder.absolute().parent)
         return cls(folder, timeout)
@@ -93,8 +96,11 @@ class Store:
             what = "a file, not the folder of a gallery" if folder.exists() else "no such folder"
             raise GalleryNotFoundError(f"{folder}: {what}")
         store = cls(folder, timeout)
+        mark = watermark.read(folder)
         try:
             check_marks(folder, store._reader())
+            with store.snapshot() as snapshot:
+                check_watermark(folder, mark, snapshot.state.generation)
         except RetrievalError:
             store.close()
             raise
@@ -183,6 +189,8 @@ class Store:
                 with translated(self.folder, self.timeout):
                     writer.finish()
                     connection.execute("COMMIT")
+                if writer.state.generation != writer.before.generation:
+                    watermark.write(self.folder, writer.state.generation)
             finally:
                 self._in_write = False
                 if connection.in_transaction:

@@ -29,7 +29,7 @@ class Writer:
         self.connection = connection
         self.state = read_state(folder, connection)
         self.models = read_models(folder, connection)
-        self._before = self.state
+        self.before = self.state
         self._all_new = self.state.items == 0
         self._changed = False
         self._renumbered = False
@@ -174,7 +174,7 @@ class Writer:
         """Take the vectors of items out of every model."""
         if not len(items):
             return
-        generation = self._before.generation + 1
+        generation = self.before.generation + 1
         for number, model in self.models.items():
             gone = []
             slots = []
@@ -229,8 +229,8 @@ class Writer:
             return
         if self.state.items < 0 or any(model.count < 0 for model in self.models.values()):
             raise damaged(self.folder, "the counts do not add up")
-        epoch = self._before.epoch + int(self._renumbered)
-        self.state = replace(self.state, generation=self._before.generation + 1, epoch=epoch)
+        epoch = self.before.epoch + int(self._renumbered)
+        self.state = replace(self.state, generation=self.before.generation + 1, epoch=epoch)
         write_state(self.connection, self.state)
         for model in self.models.values():
             write_model(self.connection, model)
