@@ -13,10 +13,12 @@ from retrieval import compat
 from retrieval.errors import InvalidVectorError, ModelMismatchError
 from retrieval.upgrade import Upgrade
 
+BENT = World()
+
 
 @pytest.fixture(scope="module")
 def pairs():
-    return World().items(1200, seed=1)
+    return BENT.items(1200, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def test_a_rotation_is_an_isometry_and_is_undone(pairs, dim):
 
 def test_a_bent_lens_takes_a_gallery_map(fitted, pairs):
     assert fitted.kind == "gallery"
-    old, new, _ = World().items(300, seed=2)
+    old, new, _ = BENT.items(300, seed=2)
     direct = compat.LocalLinearMap.fit(source=pairs[0], target=pairs[1], source_model="v1", target_model="v2")
     np.testing.assert_allclose(fitted.map_gallery(old).vectors, direct.transform(old), atol=1e-6)
     np.testing.assert_allclose(fitted.map_query(new * 3), new, atol=1e-6)
@@ -56,7 +58,7 @@ def test_a_bent_lens_takes_a_gallery_map(fitted, pairs):
 
 def test_a_query_map_leaves_the_gallery_as_it_is(pairs):
     upgrade = Upgrade.fit(pairs[0], pairs[1], kinds=["query"], old_model="v1", new_model="v2")
-    old, new, _ = World().items(300, seed=2)
+    old, new, _ = BENT.items(300, seed=2)
     assert (upgrade.kind, upgrade.search_model, upgrade.search_dim) == ("query", "v1", 12)
     np.testing.assert_allclose(upgrade.map_gallery(old).vectors, old, atol=1e-6)
     direct = compat.LocalLinearMap.fit(source=pairs[1], target=pairs[0], source_model="v2", target_model="v1")
@@ -68,7 +70,7 @@ def test_a_saved_upgrade_comes_back(tmp_path, pairs, kinds):
     upgrade = Upgrade.fit(pairs[0], pairs[1], kinds=kinds, old_model="v1", new_model="v2")
     upgrade.save(tmp_path / "v1-v2.upgrade")
     again = Upgrade.load(tmp_path / "v1-v2.upgrade")
-    old, new, _ = World().items(100, seed=3)
+    old, new, _ = BENT.items(100, seed=3)
     one, other = upgrade.map_gallery(old), again.map_gallery(old)
     for name in ("vectors", "support", "spread"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

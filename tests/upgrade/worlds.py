@@ -27,8 +27,8 @@ class World:
         rng = np.random.default_rng(seed)
         labels = rng.choice(np.array(list(classes)), n)
         new = unit(centres[labels] + 0.7 * rng.standard_normal((n, self.d_new)))
-        seen = new @ lens / 2
-        old = np.tanh(self.bend * seen) / self.bend if self.bend else seen
+        seen = new @ lens
+        old = np.tanh(self.bend * seen)
         return unit(old + self.blur * rng.standard_normal((n, self.d_old))), new, labels
 
 
