@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 
 from retrieval import ingest
-from retrieval.compaction import Compaction, compact
 from retrieval.device import checked_device
+from retrieval.edits import GalleryEdits
 from retrieval.encoding import Encoder, check_encoder, saved, unit_rows
 from retrieval.encoding import queries as unit_queries
-from retrieval.errors import ModelMismatchError, UnknownIdError
+from retrieval.errors import ModelMismatchError
 from retrieval.ids import IdOf, checked_ids, id_reader
-from retrieval.payload import dump
+from retrieval.payload import dump_all
 from retrieval.plan import FLAT, Plan
 from retrieval.progress import Progress, reporter
 from retrieval.rows import Storage
+from retrieval.seen import Seen, refuse_duplicates
+from retrieval.spool import Spool
 from retrieval.store import Store
-from retrieval.surveys import GallerySurveys
 from retrieval.tuning import Wanted
 
 
-class Gallery(GallerySurveys):
+class Gallery(GalleryEdits):
     """Items with an id, a payload and a vector; made by `create` and `open`.
 
     The folder holds ``gallery.sqlite``, the only truth. A call that writes is one transaction: it becomes
@@ -129,6 +130,11 @@ class Gallery(GallerySurveys):
         InvalidIdError, DuplicateIdError, vsa.InvalidRecordError
             With the record's number from 1; nothing of the call is kept.
         GalleryBusyError
+
+        Notes
+        -----
+        Other writers wait only while what was encoded is written down, not while it is being encoded; beyond 32 MB
+        it lies in an unnamed file in the gallery's folder until then.
         """
         return self.add_numbered(enumerate(records, start=1), id=id, progress=progress)
 
@@ -149,14 +155,18 @@ class Gallery(GallerySurveys):
         encoder = self._required_encoder()
         read_id = id_reader(id)
         taken = 0
-        with reporter(progress) as report, self._store.write() as writer:
-            model = writer.active
+        with reporter(progress) as report, Seen() as seen, Spool(self.path) as spool:
             for batch in ingest.batches(numbered, read_id, unit, on_bad):
-                writer.refuse_duplicates(batch.ids, batch.numbers, unit)
+                seen.refuse_duplicates(batch.ids, batch.numbers, unit)
                 X = ingest.encode(batch, encoder, unit, on_bad)
-                writer.put(model, batch.ids, batch.payloads, X)
+                spool.put(batch.ids, batch.payloads, X)
                 taken += len(batch.ids)
                 report(taken)
+            with self._store.write() as writer:
+                model = writer.active
+                check_encoder(encoder, model.name, model.dim)
+                for ids, payloads, X in spool:
+                    writer.put(model, ids, payloads, X)
         return taken
 
     def add_vectors(
@@ -197,13 +207,9 @@ class Gallery(GallerySurveys):
         rows = unit_rows(X, self.dim)
         if len(rows) != len(names):
             raise ValueError(f"{len(names)} ids for {len(rows)} vectors")
-        packed = None
-        if payloads is not None:
-            packed = [dump(value, f"row {number}: ") for number, value in enumerate(payloads, start=1)]
-            if len(packed) != len(names):
-                raise ValueError(f"{len(packed)} payloads for {len(names)} ids")
+        packed = None if payloads is None else dump_all(payloads, len(names))
+        refuse_duplicates(names)
         with self._store.write() as writer:
-            writer.refuse_duplicates(names, range(1, len(names) + 1), "row")
             if names:
                 writer.put(writer.active, names, packed, rows)
         return len(names)
@@ -265,34 +271,3 @@ class Gallery(GallerySurveys):
     def measure_recall(self, k: int = 10, n_queries: int = 200) -> tuple[float, float]:
         """Mean recall@k of the index in use now, on stored vectors, and its standard error; 1 for exact search."""
         return self._searcher.measure(k, n_queries)
-
-    def compact(self) -> Compaction:
-        """Give the space of deleted and replaced items back.
-
-        Raises
-        ------
-        GalleryBusyError
-
-        Notes
-        -----
-        Needs free disk for a second copy while it runs; memory for one block and 24 bytes a vector. Other writers
-        wait, readers go on.
-        """
-        return compact(self._store)
-
-    def delete(self, ids: Iterable[Any]) -> int:
-        """Delete items.
-
-        Raises
-        ------
-        UnknownIdError
-            If one of them is not there; then none is deleted.
-        """
-        names = list(dict.fromkeys(checked_ids(ids)))
-        with self._store.write() as writer:
-            gone = set(writer.delete(names))
-            missing = [name for name in names if name not in gone]
-            if missing:
-                more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-                raise UnknownIdError(f"no item {missing[0]!r}{more}; nothing was deleted")
-        return len(names)

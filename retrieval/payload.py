@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -43,6 +44,22 @@ def dump(value: Any, place: str = "", *, checked: bool = False) -> tuple[int, by
     if not checked and b"null" in data:
         _strict_text(value, place)
     return FAST, data
+
+
+def dump_all(values: Iterable[Any], n: int) -> list[tuple[int, bytes | None]]:
+    """`dump` of the payloads of `n` ids.
+
+    Raises
+    ------
+    InvalidPayloadError
+        With the row's number from 1.
+    ValueError
+        If there are not just n.
+    """
+    packed = [dump(value, f"row {number}: ") for number, value in enumerate(values, start=1)]
+    if len(packed) != n:
+        raise ValueError(f"{len(packed)} payloads for {n} ids")
+    return packed
 
 
 def _dump_exactly(value: Any, place: str) -> bytes:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.checksums import added, id_hashes, payload_crc, placement_hashes, removed, row_crc
-from retrieval.errors import DuplicateIdError
 from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
 from retrieval.schema import damaged, translated
 
@@ -33,10 +32,6 @@ class Writer:
         self._all_new = self.state.items == 0
         self._changed = False
         self._renumbered = False
-        with translated(folder):
-            # On disk, so that a call of any size holds one batch in memory.
-            connection.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY, number INTEGER)")
-            connection.execute("DELETE FROM seen")
 
     @property
     def active(self) -> Model:
@@ -45,28 +40,6 @@ class Writer:
         if model is None:
             raise damaged(self.folder, "the active model is missing")
         return model
-
-    def refuse_duplicates(self, ids: Sequence[str], numbers: Sequence[int], unit: str) -> None:
-        """Remember the ids of a batch, and where each stood in the input.
-
-        Raises
-        ------
-        DuplicateIdError
-            If an id came before in this transaction; names both places.
-        """
-        with translated(self.folder):
-            try:
-                self.connection.executemany("INSERT INTO seen VALUES (?, ?)", zip(ids, numbers, strict=True))
-                return
-            except sqlite3.IntegrityError:
-                pass
-            for name, number in zip(ids, numbers, strict=True):
-                (first,) = self.connection.execute("SELECT number FROM seen WHERE id = ?", (name,)).fetchone()
-                if first != number:
-                    raise DuplicateIdError(
-                        f"{unit} {number}: the id {name!r} came before, in {unit} {first}; "
-                        "ids must be unique within one call"
-                    )
 
     def put(
         self,
@@ -190,6 +163,18 @@ class Writer:
             self.connection.executemany(f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs)
             went = placement_hashes(hashes[gone], np.array(slots, dtype=np.int64))
             self.models[number] = replace(model, count=model.count - len(gone), digest=removed(model.digest, went))
+
+    def set_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> list[str]:
+        """Replace the payloads of known items; the ids that are not there, and then nothing was replaced."""
+        with translated(self.folder):
+            found = [self.connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone() for name in ids]
+            missing = [name for name, row in zip(ids, found, strict=True) if row is None]
+            if missing:
+                return missing
+            items = np.array([row[0] for row in found], dtype=np.int64)
+            self._put_records(ids, items, np.zeros(len(ids), dtype=bool), payloads)
+        self._changed = True
+        return []
 
     def delete(self, ids: Sequence[str]) -> list[str]:
         """Remove items; the ids that were there."""

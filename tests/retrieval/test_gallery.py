@@ -12,6 +12,7 @@ from reference_gallery import WordEncoder, unit
 
 import retrieval
 from retrieval import Gallery
+from retrieval.checking import check
 from vsa.errors import InvalidRecordError
 
 
@@ -93,6 +94,35 @@ def test_delete_is_all_or_nothing(gallery: Gallery) -> None:
     assert "A2" in gallery
     with pytest.raises(TypeError, match=r"give \['A2'\]"):
         gallery.delete("A2")
+
+
+def test_payloads_are_replaced_and_vectors_stay(gallery: Gallery, folder: Path) -> None:
+    before = {name: gallery.vector(name) for name in gallery.ids()}
+    assert found(gallery, {"title": "the sea"}, 1) == ["A4"]
+    with Gallery.open(folder, encoder=gallery.encoder) as other:
+        assert [hit.id for hit in other.search({"title": "sea"}, where={"room": 7})] == []
+        assert gallery.set_payloads(["A4", "A1"], [{"room": 7}, None]) == 2
+        hits = other.search({"title": "the sea"}, where={"room": 7})
+        assert [(hit.id, hit.payload) for hit in hits] == [("A4", {"room": 7})]
+        assert other.get("A1") is None
+    assert list(gallery.ids()) == ["A1", "A2", "A3", "A4", "A5"]
+    for name, x in before.items():
+        assert np.array_equal(gallery.vector(name), x)
+    assert check(folder).sound
+    assert gallery.set_payloads([], []) == 0
+
+
+def test_payloads_are_replaced_all_or_none(gallery: Gallery) -> None:
+    before = list(gallery.items())
+    with pytest.raises(retrieval.UnknownIdError, match="no item 'x' and 1 more; nothing was replaced"):
+        gallery.set_payloads(["A1", "x", "y"], [1, 2, 3])
+    with pytest.raises(retrieval.DuplicateIdError, match="row 2: the id 'A1' came before, in row 1"):
+        gallery.set_payloads(["A1", "A1"], [1, 2])
+    with pytest.raises(retrieval.InvalidPayloadError, match="row 2"):
+        gallery.set_payloads(["A1", "A2"], [1, float("nan")])
+    with pytest.raises(ValueError, match="1 payloads for 2 ids"):
+        gallery.set_payloads(["A1", "A2"], [1])
+    assert list(gallery.items()) == before
 
 
 def test_a_deleted_id_comes_back_at_the_end(gallery: Gallery, records: list[dict[str, Any]]) -> None:

@@ -16,13 +16,56 @@ import retrieval
 from retrieval import Gallery
 
 
-def test_a_write_inside_a_write_is_refused(gallery: Gallery) -> None:
-    def nested() -> Any:
-        yield {"acno": "outer", "title": "x"}
+def test_records_may_come_from_something_that_writes(gallery: Gallery) -> None:
+    def writing() -> Any:
+        yield {"acno": "A2", "title": "x"}
         gallery.delete(["A1"])
 
-    with pytest.raises(RuntimeError, match="inside another write"):
-        gallery.add(nested(), id="acno")
+    gallery.add(writing(), id="acno")
+    assert list(gallery.ids()) == ["A2", "A3", "A4", "A5"]
+
+
+def test_a_write_inside_a_write_is_refused(gallery: Gallery) -> None:
+    with pytest.raises(RuntimeError, match="inside another write"), gallery._store.write():
+        gallery.delete(["A1"])
+    assert gallery.count() == 5
+
+
+@pytest.mark.parametrize("in_memory", [1, 1 << 20])
+def test_nobody_waits_for_records_to_be_encoded(
+    gallery: Gallery, folder: Path, in_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.spool._IN_MEMORY", in_memory)
+    with Gallery.open(folder, timeout=0) as impatient:
+
+        def slow() -> Any:
+            for number in range(2500):
+                if number % 500 == 0:
+                    impatient.add_vectors([f"other {number}"], np.ones((1, 64)))
+                yield {"acno": f"n{number}", "title": f"sea {number}"}
+            impatient.delete(["A1"])
+
+        files = sorted(folder.iterdir())
+        assert gallery.add(slow(), id="acno") == 2500
+        assert impatient.count() == 5 + 5 - 1 + 2500
+        assert list(gallery.ids())[:10] == ["A2", "A3", "A4", "A5", *(f"other {n}" for n in range(0, 2500, 500)), "n0"]
+        assert [hit[0].id for hit in gallery.search([{"title": f"sea {n}"} for n in (0, 1500, 2499)], k=1)] == [
+            "n0",
+            "n1500",
+            "n2499",
+        ]
+        assert sorted(folder.iterdir()) == files
+
+
+def test_a_disk_that_is_full_while_records_are_set_aside_changes_nothing(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("retrieval.spool.pickle.dump", full)
+    with pytest.raises(retrieval.RetrievalError, match=r"No space left on device.*nothing was written"):
+        gallery.add([{"acno": "new", "title": "x"}], id="acno")
     assert gallery.count() == 5
 
 
@@ -64,18 +107,16 @@ def test_threads_search_while_one_writes(folder: Path) -> None:
 
 def test_another_writer_waits_and_then_says_who_is_in_the_way(gallery: Gallery, folder: Path) -> None:
     with Gallery.open(folder, timeout=0.2) as impatient:
-
-        def slow() -> Any:
-            yield {"acno": "slow", "title": "x"}
-            with pytest.raises(retrieval.GalleryBusyError, match=r"held the gallery for 0\.2 s"):
-                impatient.add_vectors(["a"], np.ones((1, 64)))
-
-        gallery.add(slow(), id="acno")
+        with (
+            gallery._store.write(),
+            pytest.raises(retrieval.GalleryBusyError, match=r"held the gallery for 0\.2 s"),
+        ):
+            impatient.add_vectors(["a"], np.ones((1, 64)))
         assert impatient.add_vectors(["a"], np.ones((1, 64))) == 1
 
 
 _step = st.tuples(
-    st.sampled_from(["put", "put", "put", "delete", "search", "reopen"]),
+    st.sampled_from(["put", "put", "put", "pay", "delete", "search", "reopen"]),
     st.lists(st.integers(0, 12), min_size=1, max_size=6, unique=True),
     st.integers(0, 3),
 )
@@ -96,6 +137,11 @@ def test_any_sequence_of_writes_is_a_dict(tmp_path_factory: pytest.TempPathFacto
                 gallery.add_vectors(names, directions[[value] * len(names)], payloads=[[value, n] for n in names])
                 for name in names:
                     model[name] = (value, [value, name])
+            elif action == "pay":
+                there = [name for name in names if name in model]
+                gallery.set_payloads(there, [[value, "paid"]] * len(there))
+                for name in there:
+                    model[name] = (model[name][0], [value, "paid"])
             elif action == "delete":
                 gone = [name for name in names if name in model]
                 gallery.delete(gone)

@@ -1,0 +1,88 @@
+"""Changes to items that are there already: their payloads, their end, their room on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from retrieval.compaction import Compaction, compact
+from retrieval.errors import UnknownIdError
+from retrieval.ids import checked_ids
+from retrieval.payload import dump_all
+from retrieval.seen import refuse_duplicates
+from retrieval.surveys import GallerySurveys
+
+
+class GalleryEdits(GallerySurveys):
+    """The writes of `retrieval.Gallery` that need no vectors."""
+
+    def set_payloads(self, ids: Iterable[Any], payloads: Iterable[Any]) -> int:
+        """Replace the payloads of items; their vectors and places stay.
+
+        Nothing is encoded: a payload that says something else than the record that the vector came from is found
+        by filters at once, but by searches as before; `add` replaces both.
+
+        Parameters
+        ----------
+        ids : iterable of str or int, length n
+        payloads : iterable of JSON values, length n
+            None leaves an item without a payload.
+
+        Returns
+        -------
+        int
+            Number of payloads replaced.
+
+        Raises
+        ------
+        UnknownIdError
+            If one of the items is not there; then nothing is replaced.
+        InvalidIdError, DuplicateIdError, InvalidPayloadError
+            With the row's number from 1; nothing of the call is kept.
+        ValueError
+            If the lengths differ.
+        GalleryBusyError
+        """
+        names = checked_ids(ids)
+        packed = dump_all(payloads, len(names))
+        refuse_duplicates(names)
+        with self._store.write() as writer:
+            missing = writer.set_payloads(names, packed) if names else []
+            if missing:
+                raise _unknown(missing, "nothing was replaced")
+        return len(names)
+
+    def delete(self, ids: Iterable[Any]) -> int:
+        """Delete items.
+
+        Raises
+        ------
+        UnknownIdError
+            If one of them is not there; then none is deleted.
+        """
+        names = list(dict.fromkeys(checked_ids(ids)))
+        with self._store.write() as writer:
+            gone = set(writer.delete(names))
+            missing = [name for name in names if name not in gone]
+            if missing:
+                raise _unknown(missing, "nothing was deleted")
+        return len(names)
+
+    def compact(self) -> Compaction:
+        """Give the space of deleted and replaced items back.
+
+        Raises
+        ------
+        GalleryBusyError
+
+        Notes
+        -----
+        Needs free disk for a second copy while it runs; memory for one block and 24 bytes a vector. Other writers
+        wait, readers go on.
+        """
+        return compact(self._store)
+
+
+def _unknown(missing: Sequence[str], so: str) -> UnknownIdError:
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return UnknownIdError(f"no item {missing[0]!r}{more}; {so}")
