@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.payload import load
-from retrieval.snapshot import Record
+from retrieval.snapshot import Record, Row, checked
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Hit:
 
 
 class HitLists(Sequence[list[Hit]]):
-    """The hits of a batch of queries; a query's list is made when it is asked for.
+    """The hits of a batch of queries; a query's list is made, and its payloads checked, when it is asked for.
 
     Attributes
     ----------
@@ -56,13 +57,15 @@ class HitLists(Sequence[list[Hit]]):
         scores: NDArray[np.float32],
         items: NDArray[np.int64],
         model: str,
-        records: dict[int, Record],
+        folder: Path,
+        rows: dict[int, Row],
     ) -> None:
         self.ids = ids
         self.scores = scores
         self._items = items
         self._model = model
-        self._records = records
+        self._folder = folder
+        self._rows = rows
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,9 +88,13 @@ class HitLists(Sequence[list[Hit]]):
 
     def _one(self, row: int) -> list[Hit]:
         return [
-            Hit(name, score, self._model, self._records.get(item))
+            Hit(name, score, self._model, self._record(item))
             for name, score, item in zip(
                 self.ids[row].tolist(), self.scores[row].tolist(), self._items[row].tolist(), strict=True
             )
             if name is not None
         ]
+
+    def _record(self, item: int) -> Record | None:
+        row = self._rows.get(item)
+        return None if row is None else checked(self._folder, row)

@@ -78,29 +78,13 @@ class LiveIndex:
         # Label -1 reads the last entry, and is put right after.
         rows = self._rows[labels]
         rows[labels < 0] = -1
-        scores = ann.products_of(Q, table.matrix, rows)
-        rows, scores = _best(rows, scores, table.items, k)
+        products = ann.products_of(Q, table.matrix, rows)
+        rows, scores = exact.refined(Q, table.matrix, table.items, products, rows, k)
         for short in np.flatnonzero(rows[:, -1] < 0).tolist():
             rows[short : short + 1], scores[short : short + 1] = exact.search(
                 Q[short : short + 1], table.matrix, table.items, k
             )
         return rows, scores
-
-
-def _best(
-    rows: NDArray[np.int64], scores: NDArray[np.float32], order: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k best by score, ties by `order`."""
-    if rows.shape[1] > 2 * k:
-        # One more than k shows whether the k-th is tied with what is cut off.
-        part = np.argpartition(-scores, k, axis=1)[:, : k + 1]
-        best = np.take_along_axis(scores, part, axis=1)
-        best.sort(axis=1)
-        if not np.any((best[:, 0] == best[:, 1]) & np.isfinite(best[:, 0])):
-            rows = np.take_along_axis(rows, part, axis=1)
-            scores = np.take_along_axis(scores, part, axis=1)
-    chosen = np.lexsort((order[rows], -scores), axis=1)[:, :k]
-    return np.take_along_axis(rows, chosen, axis=1), np.take_along_axis(scores, chosen, axis=1)
 
 
 def training_rows(factory: str, n: int) -> int:

@@ -18,7 +18,7 @@ from retrieval.plan import FLAT, Plan, hash_key, plan_key
 from retrieval.progress import Progress
 from retrieval.selection import Selector
 from retrieval.sharing import SharedLock
-from retrieval.snapshot import Record, Snapshot
+from retrieval.snapshot import Row, Snapshot
 from retrieval.store import Store
 from retrieval.tuning import Wanted
 from retrieval.vectors import VectorTable
@@ -142,7 +142,7 @@ class Searcher:
             else:
                 rows, scores = self._selector.search(snapshot, table, Q, k, where)
             items = table.items[rows]
-            found: dict[int, Record] = {}
+            found: dict[int, Row] = {}
             if payloads and items.size:
-                found = snapshot.records(np.unique(items).tolist())
-            return HitLists(table.ids[rows], scores, items, table.model.name, found)
+                found = snapshot.rows(np.unique(items).tolist())
+            return HitLists(table.ids[rows], scores, items, table.model.name, snapshot.folder, found)

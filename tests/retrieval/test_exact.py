@@ -74,3 +74,24 @@ def test_missing_candidates_come_last() -> None:
     rows, scores = exact.ranked(X[:1], X, np.arange(3), candidates, 4)
     assert rows.tolist() == [[0, 2, -1, -1]]
     assert scores[0].tolist() == [1.0, 0.0, -np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("levels", [2, 50])
+def test_scoring_only_what_is_in_question_changes_nothing(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    X = unit(rng.integers(0, levels, (300, 4)) + 0.5)
+    X[200:] = unit(X[:100] + 3e-6 * rng.standard_normal((100, 4)))
+    Q = X[:40]
+    candidates = rng.permuted(np.tile(np.arange(300), (40, 1)), axis=1)
+    candidates[0, :295] = -1
+    true = np.where(candidates < 0, -np.inf, np.take_along_axis(Q @ X.T, np.maximum(candidates, 0), axis=1))
+    # As wrong as products may be: the k that are best least, all others most.
+    wanted = exact.ranked(Q, X, np.arange(300), candidates, 10)
+    best = (candidates[:, :, None] == wanted[0][:, None, :]).any(axis=2)
+    products = true + np.where(best, -1, 1) * np.float32(0.99 * exact.rounding_bound(4))
+    products = products.astype(np.float32)
+    # One query at a time, since what one leaves in question is scored for all.
+    for one in (slice(row, row + 1) for row in range(40)):
+        found = exact.refined(Q[one], X, np.arange(300), products[one], candidates[one], 10)
+        assert np.array_equal(found[0], wanted[0][one])
+        assert np.array_equal(found[1], wanted[1][one])
