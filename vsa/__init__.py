@@ -10,6 +10,7 @@ from vsa.errors import (
     VSAError,
 )
 from vsa.limits import Limits
+from vsa.memory import ItemMemory
 from vsa.reading import iter_json
 from vsa.sampling import sample
 from vsa.shares import Shares
@@ -18,6 +19,7 @@ __all__ = [
     "EncoderConfig",
     "EncoderStateError",
     "InvalidRecordError",
+    "ItemMemory",
     "JSONEncoder",
     "LimitError",
     "Limits",

@@ -17,6 +17,7 @@ from vsa.errors import InvalidRecordError
 from vsa.inspection import Inspection
 from vsa.leaves import Arrays, Node
 from vsa.limits import Limits
+from vsa.memory import ItemMemory
 from vsa.reading import OnError, Source, iter_json
 from vsa.saving import Saving
 from vsa.shares import Shares
@@ -46,6 +47,9 @@ class JSONEncoder(Saving, Inspection):
         Bounds on one record.
     cache_bytes : int
         Memory for rows of leaves and words met before. What it holds never shows in the vectors.
+    memory : ItemMemory or bool
+        Learn the values of the records that `encode` and `encode_jsonl` see, to decode with; True makes a new
+        `vsa.ItemMemory`. It changes neither vectors nor `name`, and is saved by ``encoder.memory.save``.
 
     Notes
     -----
@@ -77,12 +81,16 @@ class JSONEncoder(Saving, Inspection):
         shares: Shares | None = None,
         limits: Limits | None = None,
         cache_bytes: int = 384 << 20,
+        memory: ItemMemory | bool = False,
     ) -> None:
         if type(cache_bytes) is not int or cache_bytes < 0:
             raise ValueError(f"cache_bytes must be an integer from 0, got {cache_bytes!r}")
         self.config = EncoderConfig(dim, seed, binding, arrays, shares or Shares())
         self.limits = limits or Limits()
         self._cache_bytes = cache_bytes
+        if not isinstance(memory, (bool, ItemMemory)):
+            raise TypeError(f"memory must be a vsa.ItemMemory, True or False, got {type(memory).__name__}")
+        self.memory = (ItemMemory() if memory else None) if isinstance(memory, bool) else memory
         self._statistics: Statistics | None = None
         self._lock = threading.RLock()
         self._bundler: Bundler | None = None
@@ -185,14 +193,18 @@ class JSONEncoder(Saving, Inspection):
                 "use encode_one for a record, encode_jsonl for bytes and files"
             )
         weight = PathWeights(weights).of if weights else None
-        parts = list(self._batches(records, weight, normalize))
+        memory = None if weights else self.memory
+        parts = list(self._batches(records, weight, normalize, memory))
         if parts:
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
         return np.zeros((0, self.dim), np.float32 if normalize else np.float64)
 
     def encode_one(self, record: Any, *, weights: dict[str, float] | None = None) -> Vectors:
-        """Encode one record: (dim,) float32 of unit length; parameters and errors as `encode`."""
-        row: Vectors = self.encode([record], weights=weights)[0]
+        """Encode one record: (dim,) float32 of unit length; parameters and errors as `encode`.
+
+        The encoder's memory learns nothing here: single records are questions as a rule.
+        """
+        row: Vectors = next(self._batches([record], PathWeights(weights).of if weights else None, True))[0]
         return row
 
     def encode_jsonl(
@@ -250,15 +262,27 @@ class JSONEncoder(Saving, Inspection):
                 del batch[error.record]
 
     def _batches(
-        self, records: Iterable[Any], weight: Callable[[Node], float] | None, normalize: bool
+        self,
+        records: Iterable[Any],
+        weight: Callable[[Node], float] | None,
+        normalize: bool,
+        memory: ItemMemory | None = None,
     ) -> Iterator[npt.NDArray[Any]]:
         stream = iter(records)
         done = 0
         while batch := list(islice(stream, _BATCH)):
             with self._lock:
                 sums = self._ready().sums(batch, weight, done)
-            yield self._unit(sums, done) if normalize else sums
+            rows = self._unit(sums, done) if normalize else sums
+            if memory is not None:
+                with self._lock:
+                    memory.learn(batch, limits=self.limits)
+            yield rows
             done += len(batch)
+
+    def _sums(self, records: list[Any]) -> npt.NDArray[np.float64]:
+        """(n, dim) plain sums of records that are not to be remembered."""
+        return np.concatenate(list(self._batches(records, None, False)))
 
     def _unit(self, sums: npt.NDArray[np.float64], first: int) -> Vectors:
         """Unit float32 rows; the squares of whole numbers add up exactly below 2**53."""

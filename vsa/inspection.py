@@ -27,8 +27,7 @@ class Inspection(ABC):
         """Length of the vectors."""
 
     @abstractmethod
-    def encode(self, records: Iterable[Any], *, normalize: bool = True) -> npt.NDArray[Any]:
-        """Encode records; see `vsa.JSONEncoder.encode`."""
+    def _sums(self, records: list[Any]) -> npt.NDArray[np.float64]: ...
 
     @abstractmethod
     def _ready(self) -> Bundler: ...
@@ -57,7 +56,7 @@ class Inspection(ABC):
             For a vector of another dim, or one that is zero or not finite.
         """
         with self._lock:
-            vector = query if isinstance(query, np.ndarray) else self.encode([query])[0]
+            vector = query if isinstance(query, np.ndarray) else self._sums([query])[0]
             nodes, rows = self._ready().leaf_rows(record)
         return explain(vector, nodes, rows)
 
@@ -87,7 +86,7 @@ class Inspection(ABC):
         change: npt.NDArray[np.float64] = np.zeros(self.dim)
         for part, sign in ((removed, -1.0), (added, 1.0)):
             if part is not None and part != {}:
-                change += sign * self.encode([part], normalize=False)[0]
+                change += sign * self._sums([part])[0]
         return change
 
     def decode(self, x: npt.NDArray[Any], path: str, candidates: Iterable[Any], k: int = 3) -> list[tuple[Any, float]]:
@@ -131,7 +130,7 @@ class Inspection(ABC):
             if isinstance(value, (dict, list)) and value:
                 raise InvalidRecordError(f"candidates are scalars or empty containers, got {type(value).__name__}")
         with self._lock:
-            self.encode(values)  # checks them as leaves
+            self._sums(values)  # checks them as leaves
             maker = self._ready().maker
             steps = parse_path(path)
             atoms = maker.unbound(steps, values)

@@ -12,7 +12,6 @@ from vsa import state
 from vsa.config import EncoderConfig
 from vsa.errors import EncoderStateError
 from vsa.hashing import FORMAT
-from vsa.limits import Limits
 from vsa.shares import Shares
 from vsa.statistics import Statistics
 
@@ -49,15 +48,15 @@ class Saving(ABC):
         return {"config": asdict(self.config), "statistics": statistics}
 
     @classmethod
-    def from_bytes(cls: type[E], data: bytes, *, limits: Limits | None = None, cache_bytes: int = 384 << 20) -> E:
+    def from_bytes(cls: type[E], data: bytes, **options: Any) -> E:
         """An encoder from `to_bytes`, whose vectors are the same to the bit.
 
         Parameters
         ----------
         data : bytes
             The document.
-        limits, cache_bytes
-            What is not saved, as the encoder itself takes it.
+        options
+            What is not saved, as the encoder itself takes it: `limits`, `cache_bytes`, `memory`.
 
         Raises
         ------
@@ -68,11 +67,15 @@ class Saving(ABC):
         try:
             config = dict(body["config"])
             config["shares"] = Shares(**config["shares"])
-            encoder = cls(**config, limits=limits, cache_bytes=cache_bytes)
-            if body["statistics"] is not None:
-                encoder._learn(Statistics.from_state(body["statistics"]))
+            EncoderConfig(**config)
+            statistics = None if body["statistics"] is None else Statistics.from_state(body["statistics"])
+            if statistics is not None and not statistics.records:
+                raise ValueError("it was fitted on no records")
         except (KeyError, TypeError, ValueError) as error:
             raise EncoderStateError(f"the saved encoder does not make sense: {error}") from error
+        encoder = cls(**config, **options)
+        if statistics is not None:
+            encoder._learn(statistics)
         return encoder
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -1,4 +1,4 @@
-"""A saved encoder: one versioned JSON document with a checksum."""
+"""What is saved of an encoder or its memory: one versioned JSON document with a checksum."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from vsa.errors import EncoderStateError, NewerFormatError
 from vsa.hashing import FORMAT
 
 KIND = "vsa-encoder"
+MEMORY = "vsa-memory"
+_NAMES = {KIND: "encoder", MEMORY: "memory"}
 
 
-def dump(body: dict[str, Any]) -> bytes:
-    """The document of an encoder's configuration and statistics."""
-    return orjson.dumps({"kind": KIND, "format": FORMAT, "sha256": checksum(body), **body})
+def dump(body: dict[str, Any], kind: str = KIND) -> bytes:
+    """The document of an encoder's configuration and statistics, or of a memory."""
+    return orjson.dumps({"kind": kind, "format": FORMAT, "sha256": checksum(body), **body})
 
 
-def parse(data: bytes) -> dict[str, Any]:
-    """Configuration and statistics from a document.
+def parse(data: bytes, kind: str = KIND) -> dict[str, Any]:
+    """The body of a document that `dump` wrote.
 
     Raises
     ------
@@ -30,20 +32,21 @@ def parse(data: bytes) -> dict[str, Any]:
     EncoderStateError
         If it is cut, altered or something else.
     """
+    name = _NAMES[kind]
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise EncoderStateError(f"not a saved encoder, or a damaged one: {error}") from error
-    if not isinstance(document, dict) or document.get("kind") != KIND:
-        raise EncoderStateError(f'not a saved encoder: expected a JSON object with "kind": "{KIND}"')
+        raise EncoderStateError(f"not a saved {name}, or a damaged one: {error}") from error
+    if not isinstance(document, dict) or document.get("kind") != kind:
+        raise EncoderStateError(f'not a saved {name}: expected a JSON object with "kind": "{kind}"')
     version = document.get("format")
     if isinstance(version, int) and version > FORMAT:
         raise NewerFormatError(
-            f"the encoder has format {version}, this package reads up to {FORMAT}; upgrade vsa-retrieval"
+            f"the {name} has format {version}, this package reads up to {FORMAT}; upgrade vsa-retrieval"
         )
-    body = {name: value for name, value in document.items() if name not in ("kind", "format", "sha256")}
+    body = {part: value for part, value in document.items() if part not in ("kind", "format", "sha256")}
     if version != FORMAT or checksum(body) != document.get("sha256"):
-        raise EncoderStateError("the saved encoder is damaged or was altered: its checksum does not match")
+        raise EncoderStateError(f"the saved {name} is damaged or was altered: its checksum does not match")
     return body
 
 
