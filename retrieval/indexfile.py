@@ -18,6 +18,7 @@ from retrieval.liveindex import LiveIndex
 from retrieval.plan import Plan
 
 _MAGIC = b"VSAINDEX\x01\n"
+_TEMPORARY = ".index-"
 
 
 def index_file(folder: Path, model: int) -> Path:
@@ -28,13 +29,17 @@ def index_file(folder: Path, model: int) -> Path:
 def write(folder: Path, model: int, live: LiveIndex) -> str:
     """Write the file under a temporary name, sync it, and rename it; its SHA-256 for the store to keep.
 
+    The caller holds the write lock: temporary files of others are what killed processes left, and are removed.
+
     Raises
     ------
     OSError
     """
+    for left in folder.glob(_TEMPORARY + "*"):
+        left.unlink(missing_ok=True)
     codes = ann.to_bytes(live.index)
     digest = hashlib.sha256()
-    handle, name = tempfile.mkstemp(prefix=".index-", dir=folder)
+    handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
             for part in (

@@ -19,6 +19,8 @@ from retrieval.checking import check
 
 KILLS = int(os.environ.get("RETRIEVAL_KILLS", "6"))
 DIM = 16
+OPERATIONS = ["put", "optimize", "put", "delete", "put", "pay", "compact", "put", "delete"]
+State = dict[str, tuple[int, ...]]
 
 WRITER = """
 import sys
@@ -34,24 +36,24 @@ def vectors(step: int, n: int) -> np.ndarray:
 def operation(step: int) -> tuple[str, list[str]]:
     """What the writer does at a step; the same in the writer and in the test."""
     rng = random.Random(step)
-    if step % 4 == 3:
-        return "delete", []
-    if step % 8 == 6:
-        return "compact", []
-    size = rng.choice([1, 5, 400, 3000])
-    return "put", [f"k{rng.randrange(5000)}-{number}" for number in range(size)]
+    kind = OPERATIONS[step % len(OPERATIONS)]
+    size = rng.choice([1, 5, 400, 3000]) if kind == "put" else 0
+    return kind, [f"k{rng.randrange(5000)}-{number}" for number in range(size)]
 
 
-def expected(state: dict[str, tuple[int, int]], step: int) -> dict[str, tuple[int, int]]:
-    """The dict that a gallery is after a step: id to (step, row)."""
+def expected(state: State, step: int) -> State:
+    """The dict that a gallery is after a step: id to payload, whose first two are the step and row of the vector."""
     kind, ids = operation(step)
     state = dict(state)
     if kind == "put":
         for row, name in enumerate(ids):
-            state[name] = (step, row)
+            state[name] = (step, row, 0)
     elif kind == "delete":
         for name in sorted(state)[::3]:
             del state[name]
+    elif kind == "pay":
+        for name in sorted(state)[::5]:
+            state[name] = (*state[name][:2], step)
     return state
 
 
@@ -60,9 +62,14 @@ def operate(folder: str, first: int) -> None:
         for step in range(first, first + 1000):
             kind, ids = operation(step)
             if kind == "put":
-                gallery.add_vectors(ids, vectors(step, len(ids)), payloads=[[step, row] for row in range(len(ids))])
+                gallery.add_vectors(ids, vectors(step, len(ids)), payloads=[[step, row, 0] for row in range(len(ids))])
             elif kind == "compact":
                 gallery.compact()
+            elif kind == "optimize":
+                gallery.optimize(index="IVF8,SQ8")
+            elif kind == "pay":
+                chosen = dict(sorted(gallery.items())[::5])
+                gallery.set_payloads(chosen, [[*payload[:2], step] for payload in chosen.values()])
             else:
                 gallery.delete(sorted(gallery.ids())[::3])
             print(step, flush=True)
@@ -99,10 +106,10 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
     folder = tmp_path / "g"
     Gallery.create(folder, dim=DIM).close()
     rng = random.Random(time.time_ns())
-    state: dict[str, tuple[int, int]] = {}
+    state: State = {}
     step = 0
     for _ in range(KILLS):
-        last = killed_after(folder, step, rng.uniform(0, 0.6))
+        last = killed_after(folder, step, rng.uniform(0, 0.8))
         for done in range(step, last + 1):
             state = expected(state, done)
         step = last + 1
@@ -119,3 +126,16 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
                 hits = gallery.search(rows, k=1)
                 assert [hit[0].id for hit in hits] == sample
         assert check(folder).sound
+    with Gallery.open(folder) as gallery:
+        if state:
+            gallery.optimize(index="SQ8")
+    assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
+
+
+def test_what_a_killed_optimize_left_is_swept_up(tmp_path: Path) -> None:
+    with Gallery.create(tmp_path / "g", dim=DIM) as gallery:
+        gallery.add_vectors(range(50), vectors(0, 50))
+        (tmp_path / "g" / ".index-left").write_bytes(b"half an index")
+        gallery.optimize(index="SQ8")
+        assert not (tmp_path / "g" / ".index-left").exists()
+        assert (tmp_path / "g" / "index-1.faiss").exists()
