@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,53 @@ from retrieval.checking import check, salvaged
 
 FLIPS = int(os.environ.get("RETRIEVAL_FLIPS", "120"))
 N, DIM = 300, 24
+FILES = {"gallery.sqlite", "gallery.sqlite-wal", "gallery.sqlite-shm", "gallery.watermark", "index-1.faiss"}
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
-    X = unit(np.random.default_rng(0).standard_normal((N, DIM)))
-    folder = tmp_path_factory.mktemp("sound") / "g"
+def content() -> np.ndarray:
+    return unit(np.random.default_rng(0).standard_normal((N, DIM)))
+
+
+def fill(folder: Path) -> None:
+    X = content()
     with Gallery.create(folder, dim=DIM) as gallery:
         for start in range(0, N, 60):
             rows = range(start, start + 60)
             gallery.add_vectors(rows, X[start : start + 60], payloads=[{"n": n, "text": "word " * 20} for n in rows])
         gallery.delete(range(0, N, 10))
         gallery.add_vectors(["1"], X[1:2])
-    return folder, X
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    folder = tmp_path_factory.mktemp("sound") / "g"
+    fill(folder)
+    return folder, content()
+
+
+CRASHING = """
+import os, sys
+from pathlib import Path
+from retrieval import Gallery
+from test_damage import DIM, content, fill
+folder = Path(sys.argv[1])
+fill(folder)
+gallery = Gallery.open(folder)
+gallery.optimize(index="SQ8")
+for number in range(40, 60):
+    gallery.add_vectors([f"late {number}"], content()[number : number + 1], payloads=[{"n": -number}])
+os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gallery with every file that one can have: the last writes lie in the log, and there is an index."""
+    folder = tmp_path_factory.mktemp("crashed") / "g"
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path.cwd()), *sys.path])
+    subprocess.run([sys.executable, "-c", CRASHING, str(folder)], env={**os.environ, "PYTHONPATH": path}, check=True)
+    assert {file.name for file in folder.iterdir()} >= FILES
+    return folder
 
 
 def everything(folder: Path, X: np.ndarray) -> dict[str, Any]:
@@ -47,33 +83,46 @@ def everything(folder: Path, X: np.ndarray) -> dict[str, Any]:
         }
 
 
-def test_no_flipped_byte_and_no_cut_gives_a_wrong_result(sound: tuple[Path, np.ndarray], tmp_path: Path) -> None:
-    folder, X = sound
-    truth = everything(folder, X)
-    data = (folder / "gallery.sqlite").read_bytes()
+def altered(data: bytes, rng: np.random.Generator, attempt: int) -> bytes:
+    """A cut every sixth time, else one flipped bit, which goes to the first pages every other time."""
+    if attempt % 6 == 0:
+        return data[: int(rng.integers(0, len(data)))]
+    raw = bytearray(data)
+    at = int(rng.integers(0, len(raw) if attempt % 2 else min(len(raw), 65536)))
+    raw[at] ^= 1 << int(rng.integers(0, 8))
+    return bytes(raw)
+
+
+def test_no_flipped_byte_and_no_cut_gives_a_wrong_result(
+    sound: tuple[Path, np.ndarray], crashed: Path, tmp_path: Path
+) -> None:
+    X = sound[1]
     rng = np.random.default_rng(int(os.environ.get("RETRIEVAL_SEED", "1")))
-    outcomes = {"same": 0, "refused": 0}
+    # A closed gallery is one database and its mark; trees and checksums of that are tried as often as all the rest.
+    cases = [(sound[0], "gallery.sqlite")] * len(FILES) + [(crashed, name) for name in sorted(FILES)]
+    truths = {}
+    for folder in (sound[0], crashed):
+        shutil.copytree(folder, tmp_path / "whole")
+        truths[folder] = everything(tmp_path / "whole", X)
+        shutil.rmtree(tmp_path / "whole")
+    outcomes = {name: {"same": 0, "refused": 0} for name in FILES}
     for attempt in range(FLIPS):
+        folder, name = cases[int(rng.integers(0, len(cases)))]
         target = tmp_path / "altered"
-        target.mkdir()
-        if attempt % 6 == 0:
-            altered = data[: int(rng.integers(0, len(data)))]
-        else:
-            raw = bytearray(data)
-            # Half of the flips go to the first pages, which hold headers and trees.
-            at = int(rng.integers(0, len(raw) if attempt % 2 else 65536))
-            raw[at] ^= 1 << int(rng.integers(0, 8))
-            altered = bytes(raw)
-        (target / "gallery.sqlite").write_bytes(altered)
+        shutil.copytree(folder, target)
+        (target / name).write_bytes(altered((target / name).read_bytes(), rng, attempt))
         try:
-            assert everything(target, X) == truth
-            outcomes["same"] += 1
+            assert everything(target, X) == truths[folder]
+            outcomes[name]["same"] += 1
         except RetrievalError:
-            outcomes["refused"] += 1
-        report = check(target)
-        assert report.records <= N
+            outcomes[name]["refused"] += 1
+        assert check(target).records <= N
         shutil.rmtree(target)
-    assert outcomes["refused"] > FLIPS // 4, outcomes
+    print(outcomes)
+    assert outcomes["gallery.sqlite"]["refused"] > FLIPS // 8, outcomes
+    assert outcomes["gallery.sqlite-wal"]["refused"] > 0, outcomes
+    for name in ("index-1.faiss", "gallery.watermark", "gallery.sqlite-shm"):
+        assert outcomes[name]["refused"] == 0, outcomes
 
 
 def test_check_counts_what_can_be_saved(sound: tuple[Path, np.ndarray], tmp_path: Path) -> None:
