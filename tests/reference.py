@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from vsa.atoms import LEAF_UNIT, WORD_UNIT, analyse, own_atoms, prior, spelling
+from vsa.atoms import GRAM_SHARE, LEAF_UNIT, WORD_UNIT, analyse, exact_share, prior
 from vsa.binding import Binding
 from vsa.making import MEMBER_FACTOR
 from vsa.operators import step_name
 from vsa.shares import Shares
+from vsa.tokens import grams
 
 
 def sign_atom(name: bytes, seed: int, dim: int) -> np.ndarray:
@@ -62,10 +65,20 @@ def naive_sum(
 def _leaf(value: Any, binding: Binding[Any]) -> tuple[np.ndarray, np.ndarray]:
     leaf = analyse(value)
     own, shared = np.zeros(binding.dim), np.zeros(binding.dim)
-    for name, share in own_atoms(leaf, None):
+    for name, share in [(leaf.exact, exact_share(leaf, None)), *leaf.levels.items()]:
         own += np.rint(share * LEAF_UNIT) * sign_atom(name, binding.seed, binding.dim)
-    for word, count in leaf.words:
+    for word, count in leaf.words.items():
         for name, share in spelling(word):
             weight = np.rint(share * prior(name) * WORD_UNIT)
             shared += count * weight * sign_atom(name, binding.seed, binding.dim)
     return own, shared
+
+
+def spelling(word: str) -> list[tuple[bytes, float]]:
+    """Atoms of one word and their shares: its own, then its n-grams, together of norm `GRAM_SHARE`."""
+    parts = Counter(grams(word))
+    atoms = [(b"w" + word.encode(), 1.0)]
+    if parts:
+        share = GRAM_SHARE / math.sqrt(sum(parts.values()))
+        atoms += [(b"g" + gram.encode(), share * math.sqrt(count)) for gram, count in parts.items()]
+    return atoms

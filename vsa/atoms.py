@@ -21,7 +21,7 @@ from vsa.histogram import Scale
 from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, log2
 from vsa.statistics import position
 from vsa.times import days
-from vsa.tokens import grams, words
+from vsa.tokens import words
 
 WORD_UNIT = 48
 """Weight of a word's own atom where the word is as rare as can be."""
@@ -47,25 +47,26 @@ PRIOR = {"null": 0.25, "false": 0.5, "true": 0.7, "{}": 0.25, "[]": 0.25, '""': 
 """Rarity of the constants where nothing was fitted."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Leaf:
     """The weighted atoms of one value.
 
     Attributes
     ----------
-    words : list of (str, int)
+    words : dict of str to int
         Folded words with their weights.
     exact : bytes
         Name of the exact value's atom.
-    levels : list of (bytes, float)
+    levels : dict of bytes to float
         Names of the soft levels of a number or time, and their weights in units of `LEAF_UNIT`.
     number : float or None
         The number that the value is, for its field's statistics.
     """
 
-    words: list[tuple[str, int]]
+    # Dictionaries of plain values cost the garbage collector nothing, as lists of pairs do.
+    words: dict[str, int]
     exact: bytes
-    levels: list[tuple[bytes, float]] = field(default_factory=list)
+    levels: dict[bytes, float] = field(default_factory=dict)
     number: float | None = None
 
     @property
@@ -88,9 +89,9 @@ def analyse(value: Any, scale: Scale | None = None) -> Leaf:
         return _text(value, scale)
     for kind, name in _CONSTANTS:
         if value == kind and type(value) is type(kind):
-            return Leaf([], b"c" + name.encode())
+            return Leaf({}, b"c" + name.encode())
     name = numeral(value)
-    leaf = Leaf([(name.lstrip("-"), COUNT_UNIT // 4)], b"n" + name.encode(), number=float(value))
+    leaf = Leaf({name.lstrip("-"): COUNT_UNIT // 4}, b"n" + name.encode(), number=float(value))
     leaf.levels = _levels(float(value), scale)
     return leaf
 
@@ -107,39 +108,43 @@ def numeral(value: int | float) -> str:
     return repr(value)
 
 
-def _levels(value: float, scale: Scale | None) -> list[tuple[bytes, float]]:
+def _levels(value: float, scale: Scale | None) -> dict[bytes, float]:
     """Soft levels of a number: cells on the ladder of its field's scale."""
     share = LEVEL_SHARE * (1.0 if scale is None else scale.spread) / math.sqrt(len(NUMBER_GRIDS))
-    found = [
-        (b"l%d,%d" % (grid, node), share * weight) for grid, node, weight in cells(position(value, scale), NUMBER_GRIDS)
-    ]
+    found = {
+        b"l%d,%d" % (grid, node): share * weight for grid, node, weight in cells(position(value, scale), NUMBER_GRIDS)
+    }
     if scale is None and 0.0 < abs(value) < 1.0:
         sign = b"+" if value > 0 else b"-"
-        nodes = cells(log2(abs(value)), (1.0,))
-        found += [(b"m%s%d" % (sign, node), MAGNITUDE_SHARE * weight) for _, node, weight in nodes]
+        for _, node, weight in cells(log2(abs(value)), (1.0,)):
+            found[b"m%s%d" % (sign, node)] = MAGNITUDE_SHARE * weight
     return found
 
 
 def _text(text: str, scale: Scale | None) -> Leaf:
-    counts = Counter(words(text))
-    leaf = Leaf([], b"x" + text.encode())
-    raw = sum(counts.values()) * (1.0 + GRAM_SHARE * GRAM_SHARE)
-    if counts:
+    found = words(text)
+    leaf = Leaf({}, b"x" + text.encode())
+    if found:
         # pow() is no IEEE basic operation, but a last bit lost here moves a rounded weight once in 1e13.
-        factor = COUNT_UNIT * raw ** (-SATURATION / 2)
-        leaf.words = [(word, max(1, round(factor * math.sqrt(count)))) for word, count in counts.items()]
+        factor = COUNT_UNIT * (len(found) * (1.0 + GRAM_SHARE * GRAM_SHARE)) ** (-SATURATION / 2)
+        if len(found) == len(set(found)):
+            once = max(1, round(factor))
+            leaf.words = dict.fromkeys(found, once)
+        else:
+            counts = Counter(found)
+            leaf.words = {word: max(1, round(factor * math.sqrt(count))) for word, count in counts.items()}
     when = days(text)
     if when is not None:
         share = LEVEL_SHARE / math.sqrt(len(DAY_GRIDS))
-        leaf.levels = [(b"d%d,%d" % (grid, node), share * w) for grid, node, w in cells(when, DAY_GRIDS)]
-    elif _NUMERAL.fullmatch(text):
+        leaf.levels = {b"d%d,%d" % (grid, node): share * weight for grid, node, weight in cells(when, DAY_GRIDS)}
+    elif text[-1].isdecimal() and _NUMERAL.fullmatch(text):
         leaf.number = float(text)
         leaf.levels = _levels(leaf.number, scale)
     return leaf
 
 
-def own_atoms(leaf: Leaf, rarity: float | None) -> list[tuple[bytes, float]]:
-    """Atoms that belong to the leaf's path alone, with weights in units of `LEAF_UNIT`.
+def exact_share(leaf: Leaf, rarity: float | None) -> float:
+    """Weight of the exact value's atom in units of `LEAF_UNIT`.
 
     Parameters
     ----------
@@ -147,19 +152,9 @@ def own_atoms(leaf: Leaf, rarity: float | None) -> list[tuple[bytes, float]]:
         That of the exact value, from 0 to 1, or None where nothing was fitted.
     """
     if leaf.exact[:1] == b"c":
-        return [(leaf.exact, PRIOR[leaf.exact[1:].decode()] if rarity is None else max(rarity, 0.01))]
+        return PRIOR[leaf.exact[1:].decode()] if rarity is None else max(rarity, 0.01)
     share = EXACT_SHARE if leaf.is_text else EXACT_NUMBER_SHARE
-    return [(leaf.exact, share * (1.0 if rarity is None else max(rarity, 0.01))), *leaf.levels]
-
-
-def spelling(word: str) -> list[tuple[bytes, float]]:
-    """Atoms of one word and their shares: its own, then its n-grams, together of norm `GRAM_SHARE`."""
-    parts = Counter(grams(word))
-    atoms = [(b"w" + word.encode(), 1.0)]
-    if parts:
-        share = GRAM_SHARE / math.sqrt(sum(parts.values()))
-        atoms += [(b"g" + gram.encode(), share * math.sqrt(count)) for gram, count in parts.items()]
-    return atoms
+    return share * (1.0 if rarity is None else max(rarity, 0.01))
 
 
 def prior(token: bytes) -> float:

@@ -152,7 +152,8 @@ class Bundler:
 
     def _flush(self) -> None:
         """Make the missing rows and add the batch so far to the total."""
-        pending, self._pending = self._pending, []
+        # By node: the leaves of one node are bound together.
+        pending, self._pending = sorted(self._pending, key=_node_of), []
         for at in range(0, len(pending), _LEAVES_AT_ONCE):
             block = pending[at : at + _LEAVES_AT_ONCE]
             made = self.maker.make([(node, value) for _, node, value in block])
@@ -190,6 +191,10 @@ class Bundler:
         which = np.repeat(np.arange(len(starts)), cuts)
         nth = np.arange(len(which)) - np.repeat(np.cumsum(cuts) - cuts, cuts)
         return starts[which] + nth * longest, owners[which]
+
+
+def _node_of(pending: tuple[int, Node, Any]) -> int:
+    return id(pending[1])
 
 
 def _no_one(rows: npt.NDArray[np.int64]) -> None:

@@ -26,7 +26,7 @@ from vsa.weights import PathWeights
 
 Vectors = npt.NDArray[np.float32]
 
-_BATCH = 1024
+_BATCH = 128
 
 
 class JSONEncoder(Saving, Inspection):

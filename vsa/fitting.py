@@ -88,7 +88,7 @@ def _count_tokens(
     exact_columns: list[int] = []
     for (node, value), often in zip(leaves, times.tolist(), strict=True):
         leaf = analyse(value)
-        word_columns += [words.number(b"w" + word.encode()) for word, _ in leaf.words]
+        word_columns += [words.number(b"w" + word.encode()) for word in leaf.words]
         word_ends.append(len(word_columns))
         exact_columns.append(exact.number(exact_name(node, leaf)))
         if leaf.number is not None:

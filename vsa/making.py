@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vsa.atoms import LEAF_UNIT, WORD_UNIT, Leaf, analyse, own_atoms, prior, spelling
+from vsa.atoms import GRAM_SHARE, LEAF_UNIT, WORD_UNIT, Leaf, analyse, exact_share, prior
 from vsa.binding import Binding
-from vsa.hashing import prefix, signs
+from vsa.hashing import packed_signs, prefix, unpack_signs
 from vsa.leaves import Node
 from vsa.operators import PathOperators
 from vsa.paths import MEMBER, Path, format_path
 from vsa.shares import Shares
+from vsa.signcache import SignCache
 from vsa.statistics import Statistics, rarity
 from vsa.table import RowTable
+from vsa.tokens import grams
 
 Rows = npt.NDArray[np.float32]
 
@@ -27,6 +31,8 @@ It hangs on the path alone, so that a record stays a sum over its leaves."""
 
 _WORDS_AT_ONCE = 4096
 _SPELLED_AT_ONCE = 512
+_GRAMS_KEPT = 1 << 16
+_LEVELS_KEPT = 1 << 13
 
 
 class LeafMaker:
@@ -58,6 +64,12 @@ class LeafMaker:
         self._atoms = prefix("atom", binding.seed)
         self._words: RowTable[None] = RowTable(binding.dim, max(2 * _WORDS_AT_ONCE, cache_bytes // (4 * binding.dim)))
         self._word_rows: dict[str, int] = {}
+        self._grams: SignCache[str] = SignCache(
+            self._atoms, binding.dim, atom=_gram_name, rarities=self._rarity_of_words, most=_GRAMS_KEPT
+        )
+        self._levels: SignCache[bytes] = SignCache(
+            self._atoms, binding.dim, atom=bytes, rarities=lambda names: [1.0] * len(names), most=_LEVELS_KEPT
+        )
         self.peak = 1.0
 
     def forget(self) -> None:
@@ -65,40 +77,45 @@ class LeafMaker:
         self._words.clear()
 
     def make(self, places: list[tuple[Node, Any]]) -> Rows:
-        """Rows of leaves given as (node, value).
+        """Rows of leaves given as (node, value); leaves of one node are bound together where they come in a row.
 
         Returns
         -------
         (n, dim) float32
             Whole numbers.
         """
-        leaves = [analyse(value, self._scales.get(format_path(node.path))) for node, value in places]
+        leaves: list[Leaf] = []
+        blocks: list[tuple[Node, int, int]] = []
+        for node, members in groupby(places, key=_node_of):
+            scale = self._scales.get(format_path(node.path)) if self._scales else None
+            leaves += [analyse(value, scale) for _, value in members]
+            blocks.append((node, blocks[-1][2] if blocks else 0, len(leaves)))
         shared = self._word_sums(leaves)
         own = self._own_sums(places, leaves)
         own += shared
-        made = np.empty_like(own)
-        groups: dict[int, list[int]] = {}
-        for i, (node, _) in enumerate(places):
-            groups.setdefault(id(node), []).append(i)
-        for members in groups.values():
-            node = places[members[0]][0]
-            block = own[members]
-            path = self._operators.of(node.path)
-            if node.place == node.path:
-                bound = self._binding.bind(path, block)
-                bound *= self._shares.bound + self._shares.position
-            else:
-                bound = self._binding.bind(path, block) * np.float32(self._shares.bound)
-                bound += self._binding.bind(self._operators.of(node.place), block) * np.float32(self._shares.position)
-            bound += shared[members] * np.float32(self._shares.anywhere)
-            fan_outs = node.path.count(MEMBER)
-            if fan_outs:
-                bound *= np.float32(MEMBER_FACTOR**fan_outs)
-            if fan_outs or not self._binding.exact:
-                np.rint(bound, out=bound)
-            self.peak = max(self.peak, float(bound.max()), -float(bound.min()))
-            made[members] = bound
-        return made
+        shared *= np.float32(self._shares.anywhere)
+        for node, start, end in blocks:
+            own[start:end] = self._bound(node, own[start:end], shared[start:end])
+        self.peak = max(self.peak, float(own.max()), -float(own.min()))
+        return own
+
+    def _bound(self, node: Node, block: Rows, anywhere: Rows) -> Rows:
+        """Rows of leaves at one node: ``(B · M_path + P · M_place) block + anywhere``, weighed by the path."""
+        bound = self._binding.bind(self._operators.of(node.path), block)
+        if node.place == node.path:
+            bound *= np.float32(self._shares.bound + self._shares.position)
+        else:
+            bound *= np.float32(self._shares.bound)
+            placed = self._binding.bind(self._operators.of(node.place), block)
+            placed *= np.float32(self._shares.position)
+            bound += placed
+        bound += anywhere
+        fan_outs = node.path.count(MEMBER)
+        if fan_outs:
+            bound *= np.float32(MEMBER_FACTOR**fan_outs)
+        if fan_outs or not self._binding.exact:
+            np.rint(bound, out=bound)
+        return bound
 
     def unbound(self, path: Path, values: list[Any]) -> Rows:
         """(n, dim) float32: own atoms and words of values at a path, as they are before binding."""
@@ -114,15 +131,15 @@ class LeafMaker:
     def _word_sums(self, leaves: list[Leaf]) -> Rows:
         """(n, dim) sums of the leaves' words, before binding."""
         total = np.zeros((len(leaves), self._binding.dim), np.float32)
-        flat = [(i, word, weight) for i, leaf in enumerate(leaves) for word, weight in leaf.words]
-        for at in range(0, len(flat), _WORDS_AT_ONCE):
-            block = flat[at : at + _WORDS_AT_ONCE]
-            rows = np.array(self._rows_of_words([word for _, word, _ in block]), np.int64)
+        words = [word for leaf in leaves for word in leaf.words]
+        weights = np.array([weight for leaf in leaves for weight in leaf.words.values()], np.float32)
+        owners = np.repeat(np.arange(len(leaves)), [len(leaf.words) for leaf in leaves])
+        for at in range(0, len(words), _WORDS_AT_ONCE):
+            end = at + _WORDS_AT_ONCE
+            rows = np.array(self._rows_of_words(words[at:end]), np.int64)
             self._words.touch(rows)
-            owners = np.array([i for i, _, _ in block], np.int64)
-            starts = np.flatnonzero(np.diff(owners, prepend=-1))
-            weights = np.array([weight for _, _, weight in block], np.float32)
-            total[owners[starts]] += bag(self._words.rows, rows, starts, weights)
+            starts = np.flatnonzero(np.diff(owners[at:end], prepend=-1))
+            total[owners[at:end][starts]] += bag(self._words.rows, rows, starts, weights[at:end])
         return total
 
     def _rows_of_words(self, names: list[str]) -> list[int]:
@@ -138,13 +155,35 @@ class LeafMaker:
                     self._words.evict()
                 fresh.append(self._words.claim(known, name, None))
             for at in range(0, len(missing), _SPELLED_AT_ONCE):
-                parts = [spelling(name) for name in missing[at : at + _SPELLED_AT_ONCE]]
-                self._words.rows[fresh[at : at + _SPELLED_AT_ONCE]] = self._atom_sums(
-                    parts, WORD_UNIT, self._rarity_of_words
-                )
+                end = at + _SPELLED_AT_ONCE
+                self._words.rows[fresh[at:end]] = self._spelled(missing[at:end])
         return [known[name] for name in names]
 
-    def _rarity_of_words(self, names: list[bytes]) -> list[float]:
+    def _spelled(self, words: list[str]) -> Rows:
+        """(n, dim) sums of each word's own atom and its n-grams, which together have norm `GRAM_SHARE`."""
+        pieces: list[str] = []
+        roots: list[float] = []  # of how often an n-gram is in its word
+        distinct, totals = [], []
+        for word in words:
+            found = grams(word)
+            totals.append(len(found))
+            if len(set(found)) == len(found):
+                pieces += found
+                roots += [1.0] * len(found)
+                distinct.append(len(found))
+            else:
+                counts = Counter(found)
+                pieces += counts
+                roots += np.sqrt(list(counts.values())).tolist()
+                distinct.append(len(counts))
+        columns, packed, rare = self._grams.of(pieces)
+        shares = np.repeat(GRAM_SHARE / np.sqrt(np.maximum(totals, 1)), distinct) * roots
+        names = [b"w" + word.encode() for word in words]
+        return self._headed_sums(
+            names, np.array(self._rarity_of_words(names)), distinct, columns, packed, shares * rare[columns], WORD_UNIT
+        )
+
+    def _rarity_of_words(self, names: list[bytes]) -> Sequence[float]:
         if self._statistics is None:
             return [prior(name) for name in names]
         return rarity(self._statistics.tokens.of(names), self._statistics.records)
@@ -154,24 +193,52 @@ class LeafMaker:
         if self._statistics is not None:
             names = [exact_name(node, leaf) for (node, _), leaf in zip(places, leaves, strict=True)]
             known = rarity(self._statistics.tokens.of(names), self._statistics.records)
-        parts = [own_atoms(leaf, rare) for leaf, rare in zip(leaves, known, strict=True)]
-        return self._atom_sums(parts, LEAF_UNIT, lambda names: [1.0] * len(names))
+        columns, packed, _ = self._levels.of([name for leaf in leaves for name in leaf.levels])
+        return self._headed_sums(
+            [leaf.exact for leaf in leaves],
+            np.array([exact_share(leaf, rare) for leaf, rare in zip(leaves, known, strict=True)]),
+            [len(leaf.levels) for leaf in leaves],
+            columns,
+            packed,
+            np.array([share for leaf in leaves for share in leaf.levels.values()]),
+            LEAF_UNIT,
+        )
 
-    def _atom_sums(
+    def _headed_sums(
         self,
-        parts: list[list[tuple[bytes, float]]],
+        heads: list[bytes],
+        head_weights: npt.NDArray[np.float64],
+        lengths: list[int],
+        columns: npt.NDArray[np.int64],
+        packed: npt.NDArray[np.uint8],
+        weights: npt.NDArray[np.float64],
         unit: int,
-        rarities: Callable[[list[bytes]], list[float]],
     ) -> Rows:
-        """(n, dim) sums of weighted sign atoms, the weights rounded to whole numbers."""
-        names: dict[bytes, int] = {}
-        columns = [names.setdefault(name, len(names)) for part in parts for name, _ in part]
-        rare = np.array(rarities(list(names)))
-        weights = np.array([share for part in parts for _, share in part]) * rare[columns]
-        weights = np.rint(weights * unit).astype(np.float32)
-        starts = np.cumsum([0] + [len(part) for part in parts[:-1]])
-        atoms = signs(self._atoms, names, self._binding.dim)
-        return bag(atoms, np.array(columns, np.int64), starts, weights)
+        """(n, dim) weighted sums of an atom drawn for each row and of `lengths` atoms out of `packed`.
+
+        The weights are in units of `unit` and rounded to whole numbers.
+        """
+        count = len(heads)
+        starts = np.cumsum([0] + [length + 1 for length in lengths[:-1]])
+        first = np.zeros(count + len(columns), bool)
+        first[starts] = True
+        rows = np.empty(len(first), np.int64)
+        rows[first] = np.arange(count)
+        rows[~first] = count + columns
+        every = np.empty(len(first))
+        every[first] = head_weights
+        every[~first] = weights
+        dim = self._binding.dim
+        atoms = unpack_signs(np.concatenate([packed_signs(self._atoms, heads, dim), packed]), dim)
+        return bag(atoms, rows, starts, np.rint(every * unit).astype(np.float32))
+
+
+def _node_of(place: tuple[Node, Any]) -> Node:
+    return place[0]
+
+
+def _gram_name(gram: str) -> bytes:
+    return b"g" + gram.encode()
 
 
 def exact_name(node: Node, leaf: Leaf) -> bytes:

@@ -10,6 +10,7 @@ LONGEST_SPELLED = 64
 """Longer words (Base64, hashes in full) keep the n-grams of their first and last 32 characters."""
 
 _WORD = re.compile(r"[^\W_]+")
+_DIGIT = re.compile("[0-9]")
 _JOINED = re.compile(r"[^\W_]+(?:[-/.][^\W_]+){1,2}(?![-/.\w])")
 _OPAQUE = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{24,128}"
@@ -54,13 +55,15 @@ def words(text: str) -> list[str]:
     ['東', '京', '都', '東京', '京都']
     """
     folded = fold(text)
-    if _OPAQUE.fullmatch(folded):
+    if is_opaque(folded):
         return [folded.replace("-", "")]
     folded = _SCHEME.sub("", folded) if "://" in folded else folded
     found = _WORD.findall(folded)
-    for code in _JOINED.findall(folded):
-        if any(c.isdigit() for c in code) and len(code) <= LONGEST_SPELLED:
-            found.append(code.translate(_NO_JOINTS))
+    # The longer searches only where what they look for can be.
+    if ("-" in folded or "." in folded or "/" in folded) and (not folded.isascii() or _DIGIT.search(folded)):
+        for code in _JOINED.findall(folded):
+            if any(c.isdigit() for c in code) and len(code) <= LONGEST_SPELLED:
+                found.append(code.translate(_NO_JOINTS))
     if not folded.isascii() and _IDEOGRAPHS.search(folded):
         found = [piece for word in found for piece in _pieces(word)]
     return found

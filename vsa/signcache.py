@@ -1,0 +1,91 @@
+"""Sign rows of atoms that come again and again, one bit an entry, with what is known of each atom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vsa.hashing import packed_signs
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+class SignCache(Generic[Name]):
+    """Packed sign rows by name, as `vsa.hashing.signs` would give them, and a rarity each.
+
+    Parameters
+    ----------
+    head : bytes
+        Of the stream that the signs come from.
+    dim : int
+        Columns.
+    atom : callable
+        The atom's name in the stream.
+    rarities : callable
+        Rarity of each of a list of atoms.
+    most : int
+        Atoms held, of dim / 8 + 8 bytes each; when they are full, all are forgotten.
+    """
+
+    def __init__(
+        self,
+        head: bytes,
+        dim: int,
+        *,
+        atom: Callable[[Name], bytes],
+        rarities: Callable[[list[bytes]], Sequence[float]],
+        most: int,
+    ) -> None:
+        self._head = head
+        self._dim = dim
+        self._atom = atom
+        self._rarities = rarities
+        self._most = most
+        self._known: dict[Name, int] = {}
+        self._packed = np.zeros((0, (dim + 7) // 8), np.uint8)
+        self._rarity = np.zeros(0)
+
+    def of(self, names: list[Name]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        """Columns, packed rows and rarities of a list of names.
+
+        Returns
+        -------
+        columns : (n,) int64
+            Of each name, its row in the other two.
+        packed : (m, ⌈dim / 8⌉) uint8
+            Sign rows of the distinct names.
+        rarity : (m,) float64
+        """
+        known = self._known
+        try:
+            slots = [known[name] for name in names]
+        except KeyError:
+            self._grow(names)
+            slots = [self._known[name] for name in names]
+        met, columns = np.unique(np.array(slots, np.int64), return_inverse=True)
+        return columns.reshape(-1).astype(np.int64, copy=False), self._packed[met], self._rarity[met]
+
+    def _grow(self, names: list[Name]) -> None:
+        """Draw the rows of the names that are not known."""
+        fresh = [name for name in dict.fromkeys(names) if name not in self._known]
+        if len(self._known) + len(fresh) > self._most:
+            self._known = {}
+            fresh = list(dict.fromkeys(names))
+        first = len(self._known)
+        needed = first + len(fresh)
+        if needed > len(self._packed):
+            # Doubled, so that a row is copied a bounded number of times.
+            size = max(needed, 2 * len(self._packed), 1024)
+            packed = np.zeros((size, self._packed.shape[1]), np.uint8)
+            packed[:first] = self._packed[:first]
+            self._packed = packed
+            rarity = np.zeros(size)
+            rarity[:first] = self._rarity[:first]
+            self._rarity = rarity
+        atoms = [self._atom(name) for name in fresh]
+        self._packed[first:needed] = packed_signs(self._head, atoms, self._dim)
+        self._rarity[first:needed] = self._rarities(atoms)
+        self._known.update(zip(fresh, range(first, needed), strict=True))
