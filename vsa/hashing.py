@@ -80,7 +80,7 @@ def packed_signs(head: bytes, names: Iterable[bytes], dim: int) -> npt.NDArray[n
 
 def unpack_signs(packed: npt.NDArray[np.uint8], dim: int) -> npt.NDArray[np.float32]:
     """(n, dim) float32 rows of -1 and 1 from those of `packed_signs`."""
-    rows = _OF_BYTE.take(packed.reshape(-1), axis=0).reshape(len(packed), -1)
+    rows = _OF_BYTE.take(packed.reshape(-1), axis=0).reshape(len(packed), 8 * packed.shape[1])
     return rows if rows.shape[1] == dim else np.ascontiguousarray(rows[:, :dim])
 
 
