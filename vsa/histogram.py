@@ -97,10 +97,14 @@ class Histogram:
     def from_state(cls, state: dict[str, Any]) -> Histogram:
         """A histogram from `to_state`; ValueError, KeyError or TypeError if it is not of that form."""
         histogram = cls()
-        histogram.shift = int(state["shift"])
-        histogram.buckets = {int(bucket): int(times) for bucket, times in state["buckets"]}
-        if not 0 <= histogram.shift < _BITS or not 0 < len(histogram.buckets) <= MOST:
+        histogram.shift = state["shift"]
+        histogram.buckets = {int(bucket): times for bucket, times in state["buckets"]}
+        whole = all(type(number) is int for number in (histogram.shift, *histogram.buckets.values()))
+        if not whole or not 0 <= histogram.shift < _BITS or not 0 < len(histogram.buckets) <= MOST:
             raise ValueError("a histogram of numbers is out of range")
+        end = 1 << (_BITS - histogram.shift)
+        if not all(0 <= bucket < end and times > 0 for bucket, times in histogram.buckets.items()):
+            raise ValueError("a bucket of a histogram of numbers is out of range")
         return histogram
 
 

@@ -123,7 +123,8 @@ class Walker:
             if depth > deepest:
                 raise LimitError(f"nested deeper than {deepest} levels (limits.depth) at {_name(node)}")
             budget -= len(container)
-            if budget < 0:
+            # Members that hold others are no leaves: the budget gets them back as they are met.
+            if budget < 0 and budget + _holders(container) < 0:
                 raise LimitError(f"more than {self._limits.leaves:,} leaves (limits.leaves)")
             for child, value in self._members(node, container):
                 kind = type(value)
@@ -132,6 +133,7 @@ class Walker:
                     append(self._leaf(child, value) if row is None else row)
                 elif (kind is dict or kind is list) and value:
                     stack.append((child, value, depth + 1))
+                    budget += 1
                 else:
                     append(self._leaf(child, value))
 
@@ -204,6 +206,12 @@ class Walker:
             )
         row = node.leaves.get(key)
         return self._miss(node, key, value) if row is None else row
+
+
+def _holders(container: dict[str, Any] | list[Any]) -> int:
+    """How many members are containers that are not empty."""
+    members = container.values() if type(container) is dict else container
+    return sum(1 for member in members if type(member) in (dict, list) and member)
 
 
 def _name(node: Node) -> str:

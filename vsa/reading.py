@@ -46,8 +46,8 @@ def iter_json(
     format : {"auto", "jsonl", "array"}
         ``"auto"`` takes input whose first byte is ``[`` for one JSON array and all else for JSON Lines.
     on_error : {"raise", "skip"} or callable
-        What to do with a line that does not parse. A callable gets the error and reading goes on. In an
-        array only an element too large is survivable: after a syntax error there is no next element.
+        What to do with a line that does not parse. A callable gets the error and reading goes on. An array
+        ends at its first error whatever is given: after it there is no telling where the next element begins.
     limits : Limits, optional
         Only `limits.line` applies here; the other bounds are the encoder's.
 
@@ -168,7 +168,7 @@ def _lines(
         try:
             value = loads(line)
         except orjson.JSONDecodeError as error:
-            if line.isspace():
+            if not line.strip(b" \t\r\n"):
                 continue
             handle(_reworded(error, line, number, ended=not line.endswith(b"\n")))
             continue
@@ -267,7 +267,11 @@ class _Window:
                 return ""
 
     def take(self, decoder: json.JSONDecoder) -> Any:
-        """Decode one value at `at`, reading on while it may be incomplete."""
+        """Decode one value at `at`, reading on while it may be incomplete.
+
+        Python's parser finds where the value ends and orjson, which is stricter, says what it is: so arrays and
+        lines hold the same values, without infinities and lone surrogates.
+        """
         size = _CHUNK
         while True:
             fault: Exception | None = None
@@ -277,9 +281,11 @@ class _Window:
                 length = end - self.at
                 if end < len(self.text) or isinstance(value, (dict, list, str)) or not self.grow(size):
                     self.at += length
-                    return value
+                    return orjson.loads(self.text[self.at - length : self.at])
             except RecursionError:
                 raise LimitError("nested deeper than the parser goes (limits.depth)") from None
+            except orjson.JSONDecodeError as error:
+                raise InvalidRecordError(f"not JSON: {error.msg}") from error
             except json.JSONDecodeError as error:
                 fault = error
             except ValueError as error:

@@ -118,8 +118,12 @@ class Statistics:
         except zlib.error as error:
             raise ValueError(f"the token counts do not unpack: {error}") from error
         table = np.frombuffer(packed, "<i8").reshape(ROWS, WIDTH).astype(np.int64)
-        numbers = {path: Histogram.from_state(saved) for path, saved in state["numbers"].items()}
-        return cls(int(state["records"]), Counts(table), numbers)
+        records, saved = state["records"], state["numbers"]
+        if type(records) is not int or records < 1 or table.min() < 0:
+            raise ValueError(f"expected counts from 0 and at least one record, got {records!r} records")
+        if not isinstance(saved, dict):
+            raise TypeError(f"expected histograms by path, got {type(saved).__name__}")
+        return cls(records, Counts(table), {path: Histogram.from_state(part) for path, part in saved.items()})
 
 
 def rarity(frequency: npt.NDArray[np.int64], records: int) -> list[float]:
