@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from retrieval.errors import MissingDependencyError
 
 _CORE_TYPE = "OPENBLAS_CORETYPE"
+_ADDED = 65_536
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def inner_products(
     return products, rows
 
 
-def build(factory: str, X: NDArray[np.float32], *, train_on: int) -> Any:
-    """An index over the rows of X, labelled 0 to n - 1, for inner products.
+def build(factory: str, X: NDArray[np.float32], *, train_on: int, rows: NDArray[np.int64] | None = None) -> Any:
+    """An index over rows of X, labelled 0, 1, ... in their order, for inner products.
 
     Parameters
     ----------
@@ -132,6 +133,8 @@ def build(factory: str, X: NDArray[np.float32], *, train_on: int) -> Any:
     X : array, shape (n, dim), float32, unit rows
     train_on : int
         Rows to train on, drawn evenly.
+    rows : array, shape (m,), int64, optional
+        Which rows; all of them by default. They are copied out by 65,536.
 
     Raises
     ------
@@ -142,10 +145,15 @@ def build(factory: str, X: NDArray[np.float32], *, train_on: int) -> Any:
     try:
         index = faiss.index_factory(X.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
-            rows = np.linspace(0, len(X) - 1, min(train_on, len(X))).astype(np.int64)
+            n = len(X) if rows is None else len(rows)
+            sample = np.linspace(0, n - 1, min(train_on, n)).astype(np.int64)
             _quiet(index)
-            index.train(X[rows])
-        index.add(X)
+            index.train(X[sample if rows is None else rows[sample]])
+        if rows is None:
+            index.add(X)
+        else:
+            for start in range(0, len(rows), _ADDED):
+                index.add(X[rows[start : start + _ADDED]])
     except RuntimeError as error:
         raise ValueError(f"FAISS cannot build {factory!r}: {first_line(error)}") from error
     return index
@@ -201,10 +209,17 @@ def breadths(index: Any) -> list[int]:
     """Values of `breadth` worth trying, rising."""
     faiss, _ = _loaded()
     if isinstance(index, faiss.IndexIVF):
-        return [2**power for power in range(int(index.nlist).bit_length()) if 2**power <= index.nlist]
+        steps = {2**power * part // 2 for power in range(int(index.nlist).bit_length()) for part in (2, 3)}
+        return sorted(step for step in steps if step <= index.nlist)
     if isinstance(index, faiss.IndexHNSW):
-        return [16, 32, 64, 128, 256, 512]
+        return [16, 24, 32, 48, 64, 96, 128, 192, 256, 512]
     return [1]
+
+
+def nested(index: Any) -> bool:
+    """Whether asking for fewer candidates gives the first of more; a graph looks less far for fewer."""
+    faiss, _ = _loaded()
+    return not isinstance(index, faiss.IndexHNSW)
 
 
 def to_bytes(index: Any) -> NDArray[np.uint8]:

@@ -30,11 +30,15 @@ class LiveIndex:
         self._rows = np.empty(0, dtype=np.int64)
 
     @classmethod
-    def built(cls, plan: Plan, table: VectorTable) -> LiveIndex:
-        """Train and fill an index from a table."""
-        index = ann.build(plan.factory, table.matrix, train_on=training_rows(plan.factory, len(table)))
-        live = cls(plan, index, table.items.copy(), table.slots.copy())
-        live.follow(table)
+    def built(cls, plan: Plan, table: VectorTable, without: NDArray[np.int64] | None = None) -> LiveIndex:
+        """Train and fill an index from a table; rows `without` are left out until it next follows the table."""
+        rows = None if without is None else np.delete(np.arange(len(table)), without)
+        n = len(table) if rows is None else len(rows)
+        index = ann.build(plan.factory, table.matrix, train_on=training_rows(plan.factory, n), rows=rows)
+        if rows is None:
+            rows = np.arange(n)
+        live = cls(plan, index, table.items[rows], table.slots[rows])
+        live._rows = rows
         return live
 
     def follow(self, table: VectorTable) -> None:
@@ -50,6 +54,13 @@ class LiveIndex:
             self.items = np.concatenate([self.items, table.items[fresh]])
             self.slots = np.concatenate([self.slots, table.slots[fresh]])
         self._rows = np.concatenate([np.where(alive, rows, -1), fresh])
+
+    def rows_of(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the table that FAISS's labels stand for; -1 for no label and for a vector that is gone."""
+        # Label -1 reads the last entry, and is put right after.
+        rows = self._rows[labels]
+        rows[labels < 0] = -1
+        return rows
 
     @property
     def dead(self) -> int:
@@ -72,12 +83,10 @@ class LiveIndex:
         k = min(k, len(table))
         if not k or not len(Q):
             return exact.search(Q, table.matrix, table.items, k or 1)
-        share_alive = len(table) / len(self.items)
+        share_alive = min(1.0, len(table) / len(self.items))
         width = min(len(self.items), int(np.ceil(self.plan.width_for(k) / share_alive)))
         labels = ann.candidates(self.index, Q, width, self.plan.breadth)
-        # Label -1 reads the last entry, and is put right after.
-        rows = self._rows[labels]
-        rows[labels < 0] = -1
+        rows = self.rows_of(labels)
         products = ann.products_of(Q, table.matrix, rows)
         rows, scores = exact.refined(Q, table.matrix, table.items, products, rows, k)
         for short in np.flatnonzero(rows[:, -1] < 0).tolist():
