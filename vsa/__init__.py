@@ -1,9 +1,11 @@
 """Vectors for JSON: any record to a vector of fixed length, by MBAT binding with seeded orthogonal operators."""
 
+from vsa import fields
 from vsa.config import EncoderConfig
 from vsa.encoder import JSONEncoder
 from vsa.errors import (
     EncoderStateError,
+    FieldError,
     InvalidRecordError,
     LimitError,
     NewerFormatError,
@@ -18,6 +20,7 @@ from vsa.shares import Shares
 __all__ = [
     "EncoderConfig",
     "EncoderStateError",
+    "FieldError",
     "InvalidRecordError",
     "ItemMemory",
     "JSONEncoder",
@@ -26,6 +29,7 @@ __all__ = [
     "NewerFormatError",
     "Shares",
     "VSAError",
+    "fields",
     "iter_json",
     "sample",
 ]

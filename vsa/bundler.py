@@ -7,7 +7,7 @@ every partial sum stays below 2**24, where float32 is exact: batches, cache cont
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from vsa.binding import Binding
 from vsa.errors import InvalidRecordError
+from vsa.fields.base import Field
 from vsa.leaves import Arrays, Node, Walker
 from vsa.limits import Limits
-from vsa.making import LeafMaker, bag
+from vsa.making import EXACT, LeafMaker, bag
+from vsa.paths import Path
 from vsa.shares import Shares
 from vsa.statistics import Statistics
 from vsa.table import RowTable
@@ -25,7 +27,6 @@ from vsa.table import RowTable
 Rows = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
 
-_EXACT = float(1 << 24)
 _LEAVES_AT_ONCE = 2048
 _MAX_NODES = 200_000
 
@@ -43,6 +44,8 @@ class Bundler:
         What was learned of the corpus.
     cache_bytes : int
         Memory for rows: three quarters for leaves, one quarter for words.
+    fields : mapping, optional
+        Typed encoders by path.
     """
 
     def __init__(
@@ -54,9 +57,11 @@ class Bundler:
         limits: Limits,
         statistics: Statistics | None,
         cache_bytes: int,
+        fields: Mapping[Path, Field] | None = None,
     ) -> None:
         self._binding = binding
-        self.maker = LeafMaker(binding, shares, statistics, cache_bytes // 4)
+        self._fields = fields
+        self.maker = LeafMaker(binding, shares, statistics, cache_bytes // 4, fields)
         self._arrays, self._limits = arrays, limits
         row_bytes = 4 * binding.dim
         self._table: RowTable[Node] = RowTable(binding.dim, max(4096, cache_bytes * 3 // 4 // row_bytes))
@@ -132,7 +137,7 @@ class Bundler:
         """Empty the caches and whatever batch was under way."""
         self._table.clear()
         self.maker.forget()
-        self._walker = Walker(self._arrays, self._limits, self._miss)
+        self._walker = Walker(self._arrays, self._limits, self._miss, self._fields)
         self._rows: list[int] = []
         self._starts: list[int] = []
         self._of: list[int] = []
@@ -152,8 +157,8 @@ class Bundler:
 
     def _flush(self) -> None:
         """Make the missing rows and add the batch so far to the total."""
-        # By node: the leaves of one node are bound together.
-        pending, self._pending = sorted(self._pending, key=_node_of), []
+        # By node, since its leaves are bound together; fields first, so that a text model gets many texts at once.
+        pending, self._pending = sorted(self._pending, key=_field_and_node_of), []
         for at in range(0, len(pending), _LEAVES_AT_ONCE):
             block = pending[at : at + _LEAVES_AT_ONCE]
             made = self.maker.make([(node, value) for _, node, value in block])
@@ -183,7 +188,7 @@ class Bundler:
         self, starts: npt.NDArray[np.int64], owners: npt.NDArray[np.int64], end: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Cut bags so short that no float32 sum of theirs can reach 2**24."""
-        longest = max(1, int(_EXACT / self.maker.peak))
+        longest = max(1, int(EXACT / self.maker.peak))
         lengths = np.diff(starts, append=end)
         cuts = np.maximum(1, -(-lengths // longest))
         if (cuts == 1).all():
@@ -193,8 +198,9 @@ class Bundler:
         return starts[which] + nth * longest, owners[which]
 
 
-def _node_of(pending: tuple[int, Node, Any]) -> int:
-    return id(pending[1])
+def _field_and_node_of(pending: tuple[int, Node, Any]) -> tuple[bool, int, int]:
+    node = pending[1]
+    return node.field is None, id(node.field), id(node)
 
 
 def _no_one(rows: npt.NDArray[np.int64]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,7 @@ from vsa.binding import BindingKind, binding
 from vsa.bundler import Bundler
 from vsa.config import EncoderConfig
 from vsa.errors import InvalidRecordError
+from vsa.fields.base import Field, by_path
 from vsa.inspection import Inspection
 from vsa.leaves import Arrays, Node
 from vsa.limits import Limits
@@ -43,6 +44,8 @@ class JSONEncoder(Saving, Inspection):
         The same seed gives the same vectors on every machine.
     binding, arrays, shares
         See `EncoderConfig`.
+    fields : mapping of str to Field, optional
+        Typed encoders by path, such as ``{"at": vsa.fields.LatLong(), "people[].born": vsa.fields.Year()}``.
     limits : Limits, optional
         Bounds on one record.
     cache_bytes : int
@@ -79,6 +82,7 @@ class JSONEncoder(Saving, Inspection):
         binding: str = BindingKind.PERMUTATION.value,
         arrays: str = Arrays.BOTH.value,
         shares: Shares | None = None,
+        fields: Mapping[str, Field] | None = None,
         limits: Limits | None = None,
         cache_bytes: int = 384 << 20,
         memory: ItemMemory | bool = False,
@@ -87,6 +91,8 @@ class JSONEncoder(Saving, Inspection):
             raise ValueError(f"cache_bytes must be an integer from 0, got {cache_bytes!r}")
         self.config = EncoderConfig(dim, seed, binding, arrays, shares or Shares())
         self.limits = limits or Limits()
+        self._fields = dict(fields or {})
+        self._by_path = by_path(self._fields)
         self._cache_bytes = cache_bytes
         if not isinstance(memory, (bool, ItemMemory)):
             raise TypeError(f"memory must be a vsa.ItemMemory, True or False, got {type(memory).__name__}")
@@ -110,6 +116,11 @@ class JSONEncoder(Saving, Inspection):
     def statistics(self) -> Statistics | None:
         """What `fit` learned, or None."""
         return self._statistics
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The typed encoders, by path."""
+        return dict(self._fields)
 
     def __repr__(self) -> str:
         fitted = f"fitted on {self._statistics.records:,} records" if self._statistics else "not fitted"
@@ -302,5 +313,6 @@ class JSONEncoder(Saving, Inspection):
                 limits=self.limits,
                 statistics=self._statistics,
                 cache_bytes=self._cache_bytes,
+                fields=self._by_path,
             )
         return self._bundler

@@ -5,6 +5,7 @@
     VSAError
     ├── InvalidRecordError (ValueError)   a value that is not JSON, or a line that does not parse
     │   └── LimitError                    a value beyond the limits: depth, string length, leaves, line length
+    ├── FieldError (ValueError)           a field of `vsa.fields` that gives something else than it must
     └── EncoderStateError (ValueError)    a saved encoder that is damaged or altered
         └── NewerFormatError              a saved encoder of a later format version
 
@@ -45,6 +46,10 @@ class InvalidRecordError(VSAError, ValueError):
 
 class LimitError(InvalidRecordError):
     """A value goes beyond `vsa.Limits`."""
+
+
+class FieldError(VSAError, ValueError):
+    """A typed encoder of a field, or the text model in it, gives something else than it must."""
 
 
 class EncoderStateError(VSAError, ValueError):

@@ -7,11 +7,13 @@ at it, so that a leaf met before costs one dictionary look-up.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from vsa.errors import InvalidRecordError, LimitError
+from vsa.fields.base import Field
 from vsa.limits import Limits
 from vsa.paths import MEMBER, Path, format_path
 
@@ -33,6 +35,19 @@ class Arrays(str, Enum):
     BOTH = "both"
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """A whole object or array that a field has read, as a leaf of its own.
+
+    Attributes
+    ----------
+    content : hashable
+        What the field read.
+    """
+
+    content: Hashable
+
+
 class Node:
     """A place in the trie of paths.
 
@@ -44,13 +59,17 @@ class Node:
         The same with the members' numbers; equal to `path` where no numbered array is on the way.
     leaves : dict
         Row of each value seen here.
+    field : Field or None
+        The typed encoder of the values here.
     """
 
-    __slots__ = ("_members", "children", "leaves", "numbered", "path", "place")
+    __slots__ = ("_fields", "_members", "children", "field", "leaves", "numbered", "path", "place")
 
-    def __init__(self, path: Path, place: Path) -> None:
+    def __init__(self, path: Path, place: Path, fields: Mapping[Path, Field] | None = None) -> None:
         self.path = path
         self.place = place
+        self.field = fields.get(path) if fields else None
+        self._fields = fields
         self.children: dict[str, Node] = {}
         self.leaves: dict[Any, int] = {}
         self.numbered: list[Node] = []
@@ -58,13 +77,13 @@ class Node:
 
     def child(self, key: str) -> Node:
         """The node of a key of an object; made when missing."""
-        node = self.children[key] = Node((*self.path, key), (*self.place, key))
+        node = self.children[key] = Node((*self.path, key), (*self.place, key), self._fields)
         return node
 
     def member(self) -> Node:
         """The node of any member of an array."""
         if self._members is None:
-            self._members = Node((*self.path, MEMBER), (*self.path, MEMBER))
+            self._members = Node((*self.path, MEMBER), (*self.path, MEMBER), self._fields)
         return self._members
 
     def numbered_members(self, count: int, most: int | None) -> list[Node]:
@@ -74,7 +93,7 @@ class Node:
             if most is not None and number >= most:
                 self.numbered.append(self.member())
             else:
-                self.numbered.append(Node((*self.path, MEMBER), (*self.place, number)))
+                self.numbered.append(Node((*self.path, MEMBER), (*self.place, number), self._fields))
         return self.numbered
 
 
@@ -92,13 +111,15 @@ class Walker:
         Bounds on depth, string length and leaves.
     miss : callable
         Called as ``miss(node, key, value)`` with a checked leaf that its node does not know; gives its row.
+    fields : mapping, optional
+        Typed encoders by path. What they read of objects and arrays comes as one leaf, `Claimed`.
     """
 
-    def __init__(self, arrays: Arrays, limits: Limits, miss: Miss) -> None:
+    def __init__(self, arrays: Arrays, limits: Limits, miss: Miss, fields: Mapping[Path, Field] | None = None) -> None:
         self._arrays = arrays
         self._limits = limits
         self._miss = miss
-        self.root = Node((), ())
+        self.root = Node((), (), fields)
         self.nodes = 1
 
     def walk(self, record: Any, rows: list[int]) -> None:
@@ -115,6 +136,9 @@ class Walker:
             rows.append(self._leaf(self.root, record))
             return
         append = rows.append
+        if self.root.field is not None and (row := self._claim(self.root, record)) is not None:
+            append(row)
+            return
         budget = self._limits.leaves
         deepest = self._limits.depth
         stack: list[tuple[Node, Any, int]] = [(self.root, record, 1)]
@@ -132,8 +156,11 @@ class Walker:
                     row = child.leaves.get(value)
                     append(self._leaf(child, value) if row is None else row)
                 elif (kind is dict or kind is list) and value:
-                    stack.append((child, value, depth + 1))
-                    budget += 1
+                    if child.field is None or (row := self._claim(child, value)) is None:
+                        stack.append((child, value, depth + 1))
+                        budget += 1
+                    else:
+                        append(row)
                 else:
                     append(self._leaf(child, value))
 
@@ -167,6 +194,15 @@ class Walker:
             _check_text(key, node, "a key")
             node.child(key)
             self.nodes += 1
+
+    def _claim(self, node: Node, container: Any) -> int | None:
+        """The row of an object or array that the node's field takes whole, or None."""
+        content = node.field.read(container) if node.field is not None else None
+        if content is None:
+            return None
+        claimed = Claimed(content)
+        row = node.leaves.get(claimed)
+        return self._miss(node, claimed, claimed) if row is None else row
 
     def _leaf(self, node: Node, value: Any) -> int:
         """The row of a leaf, checked and looked up under a key that mixes up no two values."""

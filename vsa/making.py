@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from vsa.atoms import GRAM_SHARE, LEAF_UNIT, WORD_UNIT, Leaf, analyse, exact_share, prior
 from vsa.binding import Binding
+from vsa.errors import FieldError
+from vsa.fields.base import Atoms, Field, Space
 from vsa.hashing import packed_signs, prefix, unpack_signs
-from vsa.leaves import Node
+from vsa.leaves import Claimed, Node
 from vsa.operators import PathOperators
 from vsa.paths import MEMBER, Path, format_path
 from vsa.shares import Shares
@@ -21,6 +23,7 @@ from vsa.signcache import SignCache
 from vsa.statistics import Statistics, rarity
 from vsa.table import RowTable
 from vsa.tokens import grams
+from vsa.typed import typed_rows
 
 Rows = npt.NDArray[np.float32]
 
@@ -29,8 +32,12 @@ MEMBER_FACTOR = 0.4
 
 It hangs on the path alone, so that a record stays a sum over its leaves."""
 
+EXACT = float(1 << 24)
+"""Whole numbers below this are exact in float32."""
+
 _WORDS_AT_ONCE = 4096
 _SPELLED_AT_ONCE = 512
+_TYPED_AT_ONCE = 64
 _GRAMS_KEPT = 1 << 16
 _LEVELS_KEPT = 1 << 13
 
@@ -48,6 +55,8 @@ class LeafMaker:
         What was learned of the corpus.
     cache_bytes : int
         Memory for the vectors of words met before.
+    fields : mapping, optional
+        Typed encoders by path.
 
     Attributes
     ----------
@@ -55,8 +64,17 @@ class LeafMaker:
         Largest entry of any row made so far.
     """
 
-    def __init__(self, binding: Binding[Any], shares: Shares, statistics: Statistics | None, cache_bytes: int) -> None:
+    def __init__(
+        self,
+        binding: Binding[Any],
+        shares: Shares,
+        statistics: Statistics | None,
+        cache_bytes: int,
+        fields: Mapping[Path, Field] | None = None,
+    ) -> None:
         self._binding = binding
+        self._fields = fields
+        self._space = Space(binding.dim, binding.seed, LEAF_UNIT, self._named_sums)
         self._operators = PathOperators(binding)
         self._shares = shares
         self._statistics = statistics
@@ -83,21 +101,43 @@ class LeafMaker:
         -------
         (n, dim) float32
             Whole numbers.
+
+        Raises
+        ------
+        FieldError
+            If the rows of a field, or what they come to with the shares, are not as they must be.
         """
-        leaves: list[Leaf] = []
-        blocks: list[tuple[Node, int, int]] = []
-        for node, members in groupby(places, key=_node_of):
-            scale = self._scales.get(format_path(node.path)) if self._scales else None
-            leaves += [analyse(value, scale) for _, value in members]
-            blocks.append((node, blocks[-1][2] if blocks else 0, len(leaves)))
-        shared = self._word_sums(leaves)
-        own = self._own_sums(places, leaves)
+        own, shared, blocks = self._parts(places)
         own += shared
         shared *= np.float32(self._shares.anywhere)
         for node, start, end in blocks:
             own[start:end] = self._bound(node, own[start:end], shared[start:end])
         self.peak = max(self.peak, float(own.max()), -float(own.min()))
+        if self.peak >= EXACT:
+            raise FieldError("the weights of fields and shares take sums beyond 2**24; choose smaller ones")
         return own
+
+    def _parts(self, places: list[tuple[Node, Any]]) -> tuple[Rows, Rows, list[tuple[Node, int, int]]]:
+        """What belongs to the leaves' paths alone, and what counts anywhere too, (n, dim) each and not yet bound.
+
+        Beside them the runs of leaves of one node: the node, its first leaf, and the first after it.
+        """
+        typed = typed_rows(places, self._space) if self._fields else None
+        leaves: list[Leaf] = []
+        blocks: list[tuple[Node, int, int]] = []
+        for node, members in groupby(places, key=_node_of):
+            scale = self._scales.get(format_path(node.path)) if self._scales else None
+            # An object or array that a field took has no ordinary leaf: what stands in for it gets weight 0.
+            leaves += [analyse(None if type(value) is Claimed else value, scale) for _, value in members]
+            blocks.append((node, blocks[-1][2] if blocks else 0, len(leaves)))
+        if typed is not None:
+            for i in np.flatnonzero(typed.read).tolist():
+                leaves[i].levels = {}
+        shared = self._word_sums(leaves)
+        own = self._own_sums(places, leaves)
+        if typed is not None:
+            typed.join(own, shared)
+        return own, shared, blocks
 
     def _bound(self, node: Node, block: Rows, anywhere: Rows) -> Rows:
         """Rows of leaves at one node: ``(B · M_path + P · M_place) block + anywhere``, weighed by the path."""
@@ -119,10 +159,9 @@ class LeafMaker:
 
     def unbound(self, path: Path, values: list[Any]) -> Rows:
         """(n, dim) float32: own atoms and words of values at a path, as they are before binding."""
-        node = Node(tuple(MEMBER if isinstance(step, int) else step for step in path), path)
-        places = [(node, value) for value in values]
-        leaves = [analyse(value, self._scales.get(format_path(node.path))) for value in values]
-        return self._own_sums(places, leaves) + self._word_sums(leaves)
+        node = Node(tuple(MEMBER if isinstance(step, int) else step for step in path), path, self._fields)
+        own, shared, _ = self._parts([(node, value) for value in values])
+        return own + shared
 
     def unbind(self, path: Path, X: Rows) -> Rows:
         """(n, dim) float32: rows multiplied by the transpose of the path's operator."""
@@ -203,6 +242,17 @@ class LeafMaker:
             np.array([share for leaf in leaves for share in leaf.levels.values()]),
             LEAF_UNIT,
         )
+
+    def _named_sums(self, parts: Sequence[Atoms]) -> Rows:
+        """(n, dim) sums of sign atoms given by name, with weights in units of `LEAF_UNIT` to be rounded."""
+        total = np.empty((len(parts), self._binding.dim), np.float32)
+        for at in range(0, len(parts), _TYPED_AT_ONCE):
+            some = parts[at : at + _TYPED_AT_ONCE]
+            columns, packed, _ = self._levels.of([name for part in some for name, _ in part])
+            weights = np.rint(np.array([share for part in some for _, share in part]) * LEAF_UNIT).astype(np.float32)
+            starts = np.cumsum([0] + [len(part) for part in some[:-1]])
+            total[at : at + len(some)] = bag(unpack_signs(packed, self._binding.dim), columns, starts, weights)
+        return total
 
     def _headed_sums(
         self,

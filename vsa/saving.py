@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vsa import state
 from vsa.config import EncoderConfig
-from vsa.errors import EncoderStateError
+from vsa.errors import EncoderStateError, FieldError
+from vsa.fields.base import Field
+from vsa.fields.saved import check_signatures, description, restore, signatures
 from vsa.hashing import FORMAT
 from vsa.shares import Shares
 from vsa.statistics import Statistics
@@ -23,6 +26,7 @@ class Saving(ABC):
 
     config: EncoderConfig
     _statistics: Statistics | None
+    _fields: dict[str, Field]
     _name: str | None
 
     @abstractmethod
@@ -40,28 +44,38 @@ class Saving(ABC):
         return self._name
 
     def to_bytes(self) -> bytes:
-        """Configuration and statistics as one versioned JSON document; `from_bytes` reads it."""
-        return state.dump(self._body())
+        """Configuration and statistics as one versioned JSON document; `from_bytes` reads it.
+
+        Text models are saved as their parameters and the vectors of two texts, by which another model is noticed.
+        """
+        signed = signatures(self._fields)
+        return state.dump({**self._body(), **({"signatures": signed} if signed else {})})
 
     def _body(self) -> dict[str, Any]:
         statistics = self._statistics.to_state() if self._statistics else None
-        return {"config": asdict(self.config), "statistics": statistics}
+        body = {"config": asdict(self.config), "statistics": statistics}
+        return {**body, "fields": description(self._fields)} if self._fields else body
 
     @classmethod
-    def from_bytes(cls: type[E], data: bytes, **options: Any) -> E:
+    def from_bytes(cls: type[E], data: bytes, *, fields: Mapping[str, Any] | None = None, **options: Any) -> E:
         """An encoder from `to_bytes`, whose vectors are the same to the bit.
 
         Parameters
         ----------
         data : bytes
             The document.
+        fields : mapping, optional
+            The text models, by path: the callables alone, or whole `TextModel`s. Fields of your own kind too.
         options
             What is not saved, as the encoder itself takes it: `limits`, `cache_bytes`, `memory`.
 
         Raises
         ------
         EncoderStateError
-            If the document is cut, altered or something else; `NewerFormatError` if it is of a later version.
+            If the document is cut, altered or something else, or a text model is missing from `fields`;
+            `NewerFormatError` if it is of a later version.
+        FieldError
+            If a field is given that is not the one that was saved.
         """
         body = state.parse(data)
         try:
@@ -71,9 +85,13 @@ class Saving(ABC):
             statistics = None if body["statistics"] is None else Statistics.from_state(body["statistics"])
             if statistics is not None and not statistics.records:
                 raise ValueError("it was fitted on no records")
+            restored = restore(body.get("fields", {}), fields)
+        except (EncoderStateError, FieldError):
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise EncoderStateError(f"the saved encoder does not make sense: {error}") from error
-        encoder = cls(**config, **options)
+        check_signatures(restored, body.get("signatures", {}))
+        encoder = cls(**config, fields=restored, **options)
         if statistics is not None:
             encoder._learn(statistics)
         return encoder
