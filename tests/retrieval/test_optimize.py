@@ -137,7 +137,7 @@ def test_writes_are_seen_at_once_through_the_index(
 def test_ties_come_in_insertion_order_through_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(2)
     X = unit(rng.standard_normal((400, 8)))
-    X[rng.permutation(400)[:60]] = X[0]
+    X[rng.permutation(400)[:15]] = X[0]
     with Gallery.create(tmp_path / "g", dim=8) as gallery:
         gallery.add_vectors(range(400), X)
         use(gallery, "IVF4,SQ8", monkeypatch)
