@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from vsa.binding import BindingKind, binding
 from vsa.bundler import Bundler
 from vsa.config import EncoderConfig
 from vsa.errors import InvalidRecordError
+from vsa.exchange import as_tensor
 from vsa.fields.base import Field, by_path
 from vsa.inspection import Inspection
 from vsa.leaves import Arrays, Node
@@ -24,6 +25,9 @@ from vsa.saving import Saving
 from vsa.shares import Shares
 from vsa.statistics import Statistics
 from vsa.weights import PathWeights
+
+if TYPE_CHECKING:
+    import torch
 
 Vectors = npt.NDArray[np.float32]
 
@@ -166,13 +170,36 @@ class JSONEncoder(Saving, Inspection):
             self._bundler = self._name = None
         return self
 
+    @overload
     def encode(
         self,
         records: Iterable[Any],
         *,
         weights: dict[str, float] | None = None,
         normalize: bool = True,
-    ) -> Vectors:
+        as_torch: Literal[False] = False,
+    ) -> Vectors: ...
+
+    @overload
+    def encode(
+        self,
+        records: Iterable[Any],
+        *,
+        weights: dict[str, float] | None = None,
+        normalize: bool = True,
+        as_torch: Literal[True],
+        device: str | torch.device | None = None,
+    ) -> torch.Tensor: ...
+
+    def encode(
+        self,
+        records: Iterable[Any],
+        *,
+        weights: dict[str, float] | None = None,
+        normalize: bool = True,
+        as_torch: bool = False,
+        device: str | torch.device | None = None,
+    ) -> Vectors | torch.Tensor:
         """Encode records.
 
         Parameters
@@ -183,6 +210,10 @@ class JSONEncoder(Saving, Inspection):
             Factors of paths and all that lies under them, such as ``{"title": 3, "price": 0}``.
         normalize : bool
             False gives the plain sums, as float64: exact whole numbers with the default binding.
+        as_torch : bool
+            Give a torch tensor; on the CPU it is the array itself, without a copy.
+        device : str or torch.device, optional
+            Where the tensor goes, batch by batch.
 
         Returns
         -------
@@ -192,7 +223,8 @@ class JSONEncoder(Saving, Inspection):
         Raises
         ------
         InvalidRecordError, LimitError
-            For a value that is not JSON or too large, with `record` set to its number.
+            For a value that is not JSON or too large, with `record` set to its number. The scalars of NumPy and torch
+            are taken for Python's.
         TypeError
             If `records` is a single record rather than an iterable of records.
         ValueError
@@ -205,10 +237,16 @@ class JSONEncoder(Saving, Inspection):
             )
         weight = PathWeights(weights).of if weights else None
         memory = None if weights else self.memory
-        parts = list(self._batches(records, weight, normalize, memory))
+        batches = self._batches(records, weight, normalize, memory)
+        dtype = np.float32 if normalize else np.float64
+        if as_torch:
+            return as_tensor(batches, self.dim, dtype, device)
+        if device is not None:
+            raise ValueError("device is where a tensor goes: give as_torch=True with it")
+        parts = list(batches)
         if parts:
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return np.zeros((0, self.dim), np.float32 if normalize else np.float64)
+        return np.zeros((0, self.dim), dtype)
 
     def encode_one(self, record: Any, *, weights: dict[str, float] | None = None) -> Vectors:
         """Encode one record: (dim,) float32 of unit length; parameters and errors as `encode`.

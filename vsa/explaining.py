@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from vsa.exchange import as_array
 from vsa.leaves import Node
 from vsa.paths import format_path
 
@@ -46,7 +47,7 @@ def explain(
 
 def checked_query(query: npt.NDArray[np.floating], dim: int) -> npt.NDArray[np.float64]:
     """A query vector at unit length, in float64; ValueError if it has another dim, is zero or is not finite."""
-    q = np.asarray(query, np.float64)
+    q = as_array(query)
     if q.shape != (dim,):
         raise ValueError(f"expected a query of shape ({dim},), got {q.shape}")
     size = float(np.sqrt(q @ q))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from vsa.bundler import Bundler
 from vsa.errors import InvalidRecordError
+from vsa.exchange import is_vector
 from vsa.explaining import checked_query, explain
 from vsa.paths import parse_path
 
@@ -37,7 +38,7 @@ class Inspection(ABC):
 
         Parameters
         ----------
-        query : record or (dim,) array
+        query : record or (dim,) array or tensor
             What was asked, or its vector.
         record : JSON value
             What was found.
@@ -56,7 +57,7 @@ class Inspection(ABC):
             For a vector of another dim, or one that is zero or not finite.
         """
         with self._lock:
-            vector = query if isinstance(query, np.ndarray) else self._sums([query])[0]
+            vector = query if is_vector(query) else self._sums([query])[0]
             nodes, rows = self._ready().leaf_rows(record)
         return explain(vector, nodes, rows)
 

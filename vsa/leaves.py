@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from vsa.errors import InvalidRecordError, LimitError
+from vsa.exchange import plain
 from vsa.fields.base import Field
 from vsa.limits import Limits
 from vsa.paths import MEMBER, Path, format_path
@@ -208,11 +209,8 @@ class Walker:
         """The row of a leaf, checked and looked up under a key that mixes up no two values."""
         kind = type(value)
         if kind not in _JSON_TYPES:
-            for base in (str, float, int):  # enumerations, NumPy's float64 and the like are what they inherit
-                if isinstance(value, base):
-                    value = base(value)
-                    kind = base
-                    break
+            value = plain(value)
+            kind = type(value)
         key = value
         if kind is str:
             if len(value) > self._limits.string:

@@ -155,7 +155,8 @@ def test_no_records_give_no_rows(encoder):
         ({"a": "\ud800"}, "record 1: a string with a lone surrogate, at a"),
         ({"\ud800": 1}, "record 1: a key with a lone surrogate, at the root"),
         ({"a": 10**400}, "record 1: an integer too large for a float at a"),
-        ({"a": np.float32(1)}, "record 1: float32 is not JSON, at a"),
+        ({"a": np.zeros(2)}, "record 1: ndarray is not JSON, at a"),
+        ({"a": np.float32("nan")}, "record 1: nan is not JSON, at a"),
     ],
 )
 def test_what_is_not_json_is_named_with_its_place(encoder, record, words):
