@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from retrieval import cli_index, cli_read
+from retrieval import cli_exchange, cli_index, cli_read
 from retrieval.errors import (
     FilterError,
     GalleryExistsError,
@@ -101,16 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     delete = command("delete", "Delete items by id, all or none.", cli_read.delete)
     _gallery(delete)
     delete.add_argument("ids", nargs="+", metavar="id")
-    export = command("export", "Write ids and payloads as JSON Lines.", cli_read.export)
-    _gallery(export)
-    export.add_argument("--salvage", action="store_true", help="pass over damaged records")
-    export.add_argument("--vectors", metavar="FILE", help="also write the vectors, row by row, as a .npy file")
-    bring = command("import", "Make a gallery of exported records and vectors.", cli_index.import_)
-    bring.add_argument("file", help="JSON Lines with id and payload, as export writes them; - for standard input")
-    bring.add_argument("vectors", help="a .npy file with one row for each line")
-    bring.add_argument("--out", required=True, metavar="DIR", help="folder of the gallery")
-    bring.add_argument("--model", help="name of the model that the vectors are from")
-    bring.add_argument("--storage", choices=["float32", "float16"], default="float32", help="type on disk")
+    cli_exchange.add_commands(command)
     duplicates = command("duplicates", "List pairs of items that are nearly the same.", cli_read.duplicates)
     _gallery(duplicates)
     duplicates.add_argument("--min-score", type=float, default=0.95, help="least cosine (default 0.95)")

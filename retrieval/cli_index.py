@@ -42,7 +42,7 @@ def index(arguments: argparse.Namespace) -> int:
             gallery = Gallery.open(folder, dim=arguments.dim)
         else:
             gallery = Gallery.create(folder, encoder=_encoder(arguments, source))
-        with gallery, _removed_on_failure(None if arguments.append else gallery):
+        with gallery, removed_on_failure(None if arguments.append else gallery):
             taken = _read(gallery, source, size, arguments, bad)
             if not taken:
                 raise RetrievalError(f"{arguments.file}: no records in it{bad.remark()}")
@@ -55,33 +55,6 @@ def index(arguments: argparse.Namespace) -> int:
         f"{folder}: {taken:,} records in {seconds:.1f} s ({taken / seconds:,.0f} a second), {disk}{bad.remark()}",
         file=sys.stderr,
     )
-    return 0
-
-
-def import_(arguments: argparse.Namespace) -> int:
-    """Make a gallery of JSON Lines and a .npy file, or leave nothing behind."""
-    import numpy as np
-
-    import vsa
-
-    try:
-        X = np.load(arguments.vectors, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{arguments.vectors}: not a .npy file that can be read: {error}") from error
-    if X.ndim != 2 or not X.shape[1]:
-        raise UsageError(f"{arguments.vectors}: expected an array of shape (n, dim), got {X.shape}")
-    ids, payloads = [], []
-    for number, line in vsa.iter_json(arguments.file, format="jsonl"):
-        if not isinstance(line, dict) or "id" not in line:
-            raise RetrievalError(f"line {number}: expected an object with id and payload")
-        ids.append(line["id"])
-        payloads.append(line.get("payload"))
-    if len(ids) != len(X):
-        raise UsageError(f"{len(ids)} lines for {len(X)} vectors")
-    gallery = Gallery.create(arguments.out, dim=X.shape[1], model=arguments.model, storage=arguments.storage)
-    with gallery, _removed_on_failure(gallery):
-        taken = gallery.add_vectors(ids, X, payloads)
-    print(f"{arguments.out}: {taken:,} items", file=sys.stderr)
     return 0
 
 
@@ -118,7 +91,8 @@ def _opened(name: str) -> Iterator[tuple[IO[bytes], int | None]]:
 
 
 @contextmanager
-def _removed_on_failure(gallery: Gallery | None) -> Iterator[None]:
+def removed_on_failure(gallery: Gallery | None) -> Iterator[None]:
+    """Leave no gallery behind if the context fails; None stands for one that was there before."""
     try:
         yield
     except BaseException:

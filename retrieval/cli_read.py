@@ -1,4 +1,4 @@
-"""The commands that ask an existing gallery: search, explain, info, delete, export."""
+"""The commands that ask an existing gallery: search, explain, info, delete, optimize, compact, check."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from typing import Any
 import orjson
 
 from retrieval import checking
-from retrieval.checking import salvaged
 from retrieval.gallery import Gallery
-from retrieval.payload import load
 from retrieval.table import contributions_table, facts_table, hits_table, sized
 
 
@@ -132,27 +130,6 @@ def compact(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def export(arguments: argparse.Namespace) -> int:
-    """Print ids and payloads as JSON Lines."""
-    if arguments.salvage:
-        for record in salvaged(arguments.gallery):
-            _print_item(record.id, load(record.codec, record.payload))
-        return 0
-    with Gallery.open(arguments.gallery) as gallery:
-        if arguments.vectors:
-            import numpy as np
-
-            ids, X = gallery.vectors()
-            with open(arguments.vectors, "wb") as file:
-                np.save(file, X)
-            for name in ids:
-                _print_item(name, gallery.get(name))
-            return 0
-        for name, payload in gallery.items():
-            _print_item(name, payload)
-    return 0
-
-
 def duplicates(arguments: argparse.Namespace) -> int:
     """Print pairs of near-duplicates."""
     with Gallery.open(arguments.gallery) as gallery:
@@ -162,10 +139,6 @@ def duplicates(arguments: argparse.Namespace) -> int:
             else:
                 print(f"{score:.4f}  {one}  {other}")
     return 0
-
-
-def _print_item(name: str, payload: Any) -> None:
-    print(json.dumps({"id": name, "payload": payload}, ensure_ascii=False))
 
 
 def check(arguments: argparse.Namespace) -> int:

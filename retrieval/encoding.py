@@ -74,8 +74,10 @@ def check_encoder(encoder: Any, name: str | None, dim: int | None) -> Encoder:
     return encoder
 
 
-def unit_rows(X: Any, dim: int, what: str = "row") -> NDArray[np.float32]:
+def unit_rows(X: Any, dim: int, what: str = "row", first: int = 1) -> NDArray[np.float32]:
     """Vectors as float32 rows of length one; rows that have it to 1e-6 are left as they are.
+
+    Messages call the rows `what` and count them from `first`.
 
     Raises
     ------
@@ -93,10 +95,10 @@ def unit_rows(X: Any, dim: int, what: str = "row") -> NDArray[np.float32]:
     lengths = np.sqrt(np.einsum("nd,nd->n", X, X, dtype=np.float64))
     bad = np.flatnonzero(~np.isfinite(lengths))
     if len(bad):
-        raise InvalidVectorError(f"{what} {bad[0] + 1}: NaN, infinity or a length beyond float64")
+        raise InvalidVectorError(f"{what} {bad[0] + first}: NaN, infinity or a length beyond float64")
     zero = np.flatnonzero(lengths < np.finfo(np.float32).tiny)
     if len(zero):
-        raise InvalidVectorError(f"{what} {zero[0] + 1}: all zero, so it has no direction")
+        raise InvalidVectorError(f"{what} {zero[0] + first}: all zero, so it has no direction")
     off = np.abs(lengths - 1.0) > 1e-6
     if not off.any():
         return np.ascontiguousarray(X, dtype=np.float32)

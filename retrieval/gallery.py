@@ -169,6 +169,43 @@ class Gallery(GalleryEdits):
                     writer.put(model, ids, payloads, X)
         return taken
 
+    def add_batches(
+        self, batches: Iterable[tuple[Iterable[Any], Iterable[Any], Any]], *, progress: Progress | bool | None = None
+    ) -> int:
+        """As `add_vectors` for more than memory holds: (ids, payloads, vectors) batch by batch, in one transaction.
+
+        Parameters
+        ----------
+        batches : iterable of (ids, payloads, X)
+            As `batches` of another gallery yields them. Ids must be unique over all of them.
+        progress : callable, bool or None
+
+        Returns
+        -------
+        int
+            Number of rows taken.
+
+        Raises
+        ------
+        InvalidIdError, DuplicateIdError, InvalidVectorError, InvalidPayloadError, ValueError
+            With the row's number from 1; nothing of the call is kept.
+        """
+        taken = 0
+        with reporter(progress, unit="row") as report, Seen() as seen, Spool(self.path) as spool:
+            for ids, payloads, X in batches:
+                names = checked_ids(ids, taken)
+                rows = unit_rows(X, self.dim, first=taken + 1)
+                if len(rows) != len(names):
+                    raise ValueError(f"{len(names)} ids for {len(rows)} vectors, after row {taken}")
+                seen.refuse_duplicates(names, range(taken + 1, taken + 1 + len(names)), "row")
+                spool.put(names, dump_all(payloads, len(names), taken + 1), rows)
+                taken += len(names)
+                report(taken)
+            with self._store.write() as writer:
+                for names, packed, rows in spool:
+                    writer.put(writer.active, names, packed, rows)
+        return taken
+
     def add_vectors(
         self,
         ids: Iterable[Any],

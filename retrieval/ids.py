@@ -33,7 +33,7 @@ def checked_id(value: Any, place: str = "") -> str:
     raise InvalidIdError(f"{place}an id is text or an integer, got {_shown(value)}")
 
 
-def checked_ids(values: Iterable[Any]) -> list[str]:
+def checked_ids(values: Iterable[Any], before: int = 0) -> list[str]:
     """A list of ids, each checked.
 
     Raises
@@ -41,11 +41,11 @@ def checked_ids(values: Iterable[Any]) -> list[str]:
     TypeError
         For one text instead of several.
     InvalidIdError
-        As `checked_id`, with the position from 1.
+        As `checked_id`, with the position from 1, and `before` ids before it.
     """
     if isinstance(values, (str, bytes)):
         raise TypeError(f"expected several ids, got one: {values!r}; give [{values!r}]")
-    return [checked_id(value, f"id {number}: ") for number, value in enumerate(values, start=1)]
+    return [checked_id(value, f"id {number}: ") for number, value in enumerate(values, start=before + 1)]
 
 
 def id_reader(id: IdOf) -> Callable[[Any, str], str]:

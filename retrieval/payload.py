@@ -46,17 +46,17 @@ def dump(value: Any, place: str = "", *, checked: bool = False) -> tuple[int, by
     return FAST, data
 
 
-def dump_all(values: Iterable[Any], n: int) -> list[tuple[int, bytes | None]]:
+def dump_all(values: Iterable[Any], n: int, first: int = 1) -> list[tuple[int, bytes | None]]:
     """`dump` of the payloads of `n` ids.
 
     Raises
     ------
     InvalidPayloadError
-        With the row's number from 1.
+        With the row's number, from `first` on.
     ValueError
         If there are not just n.
     """
-    packed = [dump(value, f"row {number}: ") for number, value in enumerate(values, start=1)]
+    packed = [dump(value, f"row {number}: ") for number, value in enumerate(values, start=first)]
     if len(packed) != n:
         raise ValueError(f"{len(packed)} payloads for {n} ids")
     return packed

@@ -12,7 +12,10 @@ from retrieval import exact
 from retrieval.encoding import queries
 from retrieval.errors import InvalidVectorError
 from retrieval.hits import Hit
+from retrieval.payload import load
 from retrieval.reader import GalleryReader, Where
+
+Batch = tuple[list[str], list[Any], NDArray[np.float32]]
 
 _ROWS = 1024
 _COLUMNS = 16384
@@ -94,3 +97,17 @@ class GallerySurveys(GalleryReader):
         with self._searcher.current() as (_, table):
             order = np.argsort(table.items)
             return table.ids[order].tolist(), table.matrix[order]
+
+    def batches(self, rows: int = 1024) -> Iterator[Batch]:
+        """Every item as (ids, payloads, vectors of shape (n, dim)), n up to `rows`, in insertion order; one state.
+
+        Of the state at the first step; writes of this process wait until the iterator is exhausted or closed.
+        """
+        with self._searcher.current() as (snapshot, table):
+            order = np.argsort(table.items)
+            for start in range(0, len(order), rows):
+                part = order[start : start + rows]
+                items = table.items[part].tolist()
+                records = snapshot.records(items)
+                payloads = [load(records[item].codec, records[item].payload) for item in items]
+                yield table.ids[part].tolist(), payloads, table.matrix[part]

@@ -1,4 +1,4 @@
-"""Range search, near-duplicates, and the way out and in again."""
+"""Range search and near-duplicates."""
 
 from __future__ import annotations
 
@@ -57,28 +57,3 @@ def test_duplicates_on_the_command_line(tmp_path: Path) -> None:
     assert run("duplicates", tmp_path / "g")[0].split() == ["0.9950", "a", "c"]
     (line,) = run("duplicates", tmp_path / "g", "--json")[0].splitlines()
     assert (json.loads(line)["a"], json.loads(line)["b"]) == ("a", "c")
-
-
-def test_export_and_import_give_the_same_gallery(tmp_path: Path) -> None:
-    X = unit(np.random.default_rng(0).standard_normal((50, 8)))
-    with Gallery.create(tmp_path / "g", dim=8) as gallery:
-        gallery.add_vectors(range(50), X, payloads=[{"n": row, "big": 2**70} for row in range(50)])
-        gallery.delete([3])
-        gallery.add_vectors([7], X[3:4])
-        ids, vectors = gallery.vectors()
-        assert ids == list(gallery.ids())
-        expected = [list(hits) for hits in gallery.search(X, k=5)]
-    out, _ = run("export", tmp_path / "g", "--vectors", tmp_path / "v.npy")
-    assert np.array_equal(np.load(tmp_path / "v.npy"), vectors)
-    run("import", "-", tmp_path / "v.npy", "--out", tmp_path / "again", stdin=out.encode())
-    with Gallery.open(tmp_path / "again") as gallery:
-        assert list(gallery.ids()) == ids
-        assert [list(hits) for hits in gallery.search(X, k=5)] == expected
-        assert gallery.search(X[0], k=1)[0].payload == {"n": 0, "big": 2**70}
-    first = out.splitlines()[0].encode()
-    assert (
-        "1 lines for 49 vectors"
-        in run("import", "-", tmp_path / "v.npy", "--out", tmp_path / "bad", stdin=first, code=2)[1]
-    )
-    assert "not a .npy file" in run("import", "-", tmp_path / "g", "--out", tmp_path / "bad", stdin=first, code=2)[1]
-    assert not (tmp_path / "bad").exists()
