@@ -15,6 +15,7 @@ _JOINED = re.compile(r"[^\W_]+(?:[-/.][^\W_]+){1,2}(?![-/.\w])")
 _OPAQUE = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{24,128}"
 )
+_UUID = re.compile(r"(?<![\w-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])")
 _SCHEME = re.compile(r"(?:https?|ftp)://(?:www\.)?")
 _IDEOGRAPHS = re.compile(
     "[\u2e80-\u2fdf\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
@@ -45,7 +46,7 @@ def words(text: str) -> list[str]:
 
     Words are runs of letters and digits. A code broken by up to two of ``-/.`` and holding a digit is given
     joined as well (``KX-TG9321`` also as ``kxtg9321``). Runs of Chinese characters and kana, which no spaces
-    part, come as characters and pairs. A UUID or a long hexadecimal number is one word.
+    part, come as characters and pairs. A UUID, alone or inside, and a long hexadecimal number are one word.
 
     Examples
     --------
@@ -58,7 +59,11 @@ def words(text: str) -> list[str]:
     if is_opaque(folded):
         return [folded.replace("-", "")]
     folded = _SCHEME.sub("", folded) if "://" in folded else folded
-    found = _WORD.findall(folded)
+    identifiers: list[str] = []
+    if len(folded) > 36 and folded.count("-") >= 4:
+        identifiers = [found.replace("-", "") for found in _UUID.findall(folded)]
+        folded = _UUID.sub(" ", folded) if identifiers else folded
+    found = _WORD.findall(folded) + identifiers
     # The longer searches only where what they look for can be.
     if ("-" in folded or "." in folded or "/" in folded) and (not folded.isascii() or _DIGIT.search(folded)):
         for code in _JOINED.findall(folded):

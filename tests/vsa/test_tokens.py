@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,12 @@ def test_folding_twice_changes_nothing_more_for_ascii_and_never_fails(text):
         ("KX-TG9321", ["kx", "tg9321", "kxtg9321"]),
         ("A 東京 B", ["a", "東", "京", "東京", "b"]),
         ("123e4567-e89b-12d3-a456-426614174000", ["123e4567e89b12d3a456426614174000"]),
+        ("{123E4567-E89B-12D3-A456-426614174000}", ["123e4567e89b12d3a456426614174000"]),
+        ("urn:uuid:123e4567-e89b-12d3-a456-426614174000", ["urn", "uuid", "123e4567e89b12d3a456426614174000"]),
+        (
+            "https://a.org/x-7/123e4567-e89b-12d3-a456-426614174000?v=2",
+            ["a", "org", "x", "7", "v", "2", "123e4567e89b12d3a456426614174000"],
+        ),
         ("https://www.tate.org.uk/art/a-b", ["tate", "org", "uk", "art", "a", "b"]),
         ("me@example.org", ["me", "example", "org"]),
     ],
@@ -73,6 +80,53 @@ def test_hashes_have_no_spelling_and_long_words_a_bounded_one():
 def test_like_strings_get_like_vectors(one, near, far):
     X = vsa.JSONEncoder(2048, seed=1).encode([{"v": value} for value in (one, near, far)])
     assert X[0] @ X[1] > X[0] @ X[2] + 0.2
+
+
+def cosines(*values: str) -> np.ndarray:
+    X = vsa.JSONEncoder(8192, seed=7).encode([{"a": value} for value in values])
+    return X @ X.T
+
+
+def test_identifiers_are_alike_only_where_they_are_the_same():
+    uuid, next_to_it = "550e8400-e29b-41d4-a716-446655440000", "550e8400-e29b-41d4-a716-446655440001"
+    notations = [uuid, uuid.upper(), "{" + uuid + "}", uuid.replace("-", ""), "urn:uuid:" + uuid]
+    others = [next_to_it, "f47ac10b-58cc-4372-a567-0e02b2c3d479", "d3b07384d113edec49eaa6238ad5ff00"]
+    C = cosines(*notations, *others)
+    same = len(notations)
+    assert C[:same, :same].min() > 0.4
+    np.fill_diagonal(C, 0)
+    assert np.abs(C[same:]).max() < 6 / np.sqrt(8192)
+
+
+def test_urls_are_alike_by_site_and_by_path_and_an_identifier_in_them_does_not_drown_the_site():
+    uuid, other = "550e8400-e29b-41d4-a716-446655440000", "f47ac10b-58cc-4372-a567-0e02b2c3d479"
+    _, same, site, path, alien, *items = cosines(
+        "https://www.example.org/shop/red-shoes?id=7",
+        "http://example.org/shop/red-shoes/",
+        "https://example.org/about",
+        "https://other.com/shop/red-shoes",
+        "https://another.net/contact",
+        f"https://example.org/items/{uuid}",
+        f"https://example.org/items/{other}",
+        f"https://unlike.com/x/{uuid}",
+    )
+    assert same[0] > 0.7 > path[0] > site[0] > 0.3 > alien[0] + 0.2
+    assert items[0][6] > 0.5  # one site, other items
+    assert 0.12 < items[0][7] < 0.5  # one item at another site
+
+
+def test_addresses_are_alike_by_person_and_by_host():
+    _, shouted, named, moved, colleague, stranger = cosines(
+        "jane.doe@example.org",
+        "Jane.Doe@EXAMPLE.org",
+        "Jane Doe <jane.doe@example.org>",
+        "jane.doe@gmail.com",
+        "john.smith@example.org",
+        "info@another.net",
+    )
+    assert min(shouted[0], named[0]) > 0.8
+    assert 0.7 > min(moved[0], colleague[0]) > 0.35
+    assert abs(stranger[0]) < 6 / np.sqrt(8192)
 
 
 def test_long_text_does_not_drown_the_rest():
