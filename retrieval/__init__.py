@@ -31,6 +31,7 @@ from retrieval.errors import (
     ReadOnlyGalleryError,
     RetrievalError,
     UnknownIdError,
+    UpgradeError,
 )
 from retrieval.gallery import Gallery
 from retrieval.hits import Hit, HitLists
@@ -68,6 +69,7 @@ __all__ = [
     "Trial",
     "UnknownIdError",
     "Upgrade",
+    "UpgradeError",
     "check",
     "estimate",
 ]

@@ -12,6 +12,7 @@
     ├── ReadOnlyGalleryError (PermissionError)    a write to a gallery that can only be read
     ├── ClosedGalleryError                        used after close()
     ├── ModelMismatchError (ValueError)           another model, dim or encoder than the gallery's
+    ├── UpgradeError                              an upgrade that cannot be applied, or rolled back
     ├── DeviceError                               a GPU that is not there, or too small
     ├── NoEncoderError                            a record given to a gallery that holds vectors only
     ├── InvalidVectorError (ValueError)           wrong shape, not finite, or all zero
@@ -66,6 +67,10 @@ class ClosedGalleryError(RetrievalError):
 
 class ModelMismatchError(RetrievalError, ValueError):
     """Vectors, an encoder or a dim of another model than the gallery's."""
+
+
+class UpgradeError(RetrievalError):
+    """An upgrade that does not fit the gallery, or that cannot be undone."""
 
 
 class DeviceError(RetrievalError):

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from retrieval import ingest
+from retrieval.carrying import carry_new
 from retrieval.device import checked_device
-from retrieval.edits import GalleryEdits
 from retrieval.encoding import Encoder, check_encoder, saved, unit_rows
 from retrieval.encoding import queries as unit_queries
-from retrieval.errors import ModelMismatchError
 from retrieval.ids import IdOf, checked_ids, id_reader
 from retrieval.payload import dump_all
 from retrieval.plan import FLAT, Plan
@@ -24,9 +23,10 @@ from retrieval.seen import Seen, refuse_duplicates
 from retrieval.spool import Spool
 from retrieval.store import Store
 from retrieval.tuning import Wanted
+from retrieval.upgrading import GalleryUpgrades
 
 
-class Gallery(GalleryEdits):
+class Gallery(GalleryUpgrades):
     """Items with an id, a payload and a vector; made by `create` and `open`.
 
     The folder holds ``gallery.sqlite``, the only truth. A call that writes is one transaction: it becomes
@@ -224,7 +224,8 @@ class Gallery(GalleryEdits):
         payloads : iterable of JSON values, length n, optional
             Without it known ids keep their payloads.
         model : str, optional
-            Whose vectors they are, as a check: another name than the gallery's is an error.
+            Whose vectors they are; by default the model's that searches use. After an upgrade vectors of the
+            model before are taken too, and mapped on their way in.
 
         Returns
         -------
@@ -238,17 +239,18 @@ class Gallery(GalleryEdits):
         ValueError
             If the lengths differ.
         """
-        if model is not None and model != self.model:
-            raise ModelMismatchError(f"the gallery holds vectors of model {self.model!r}, not of {model!r}")
+        made_by = self._model(model)
         names = checked_ids(ids)
-        rows = unit_rows(X, self.dim)
+        rows = unit_rows(X, made_by.dim)
         if len(rows) != len(names):
             raise ValueError(f"{len(names)} ids for {len(rows)} vectors")
         packed = None if payloads is None else dump_all(payloads, len(names))
         refuse_duplicates(names)
         with self._store.write() as writer:
             if names:
-                writer.put(writer.active, names, packed, rows)
+                items = writer.put(made_by, names, packed, rows)
+                if made_by.model != writer.state.active:
+                    carry_new(writer, made_by, items, names, rows)
         return len(names)
 
     def optimize(
@@ -300,7 +302,8 @@ class Gallery(GalleryEdits):
         wanted = Wanted(recall, k, memory, seconds)
         Q = None
         if queries is not None:
-            Q = np.atleast_2d(unit_queries(queries, self.dim, self._encoder_for(queries))[0])
+            asked = self._model()
+            Q = np.atleast_2d(unit_queries(queries, asked.dim, self._encoder_for(queries, asked))[0])
         kinds = None if index is None else [] if index == FLAT else [index]
         with reporter(progress, unit="index", total=4 if index is None else 1) as report:
             return self._searcher.optimize(wanted, Q=Q, kinds=kinds, report=report)

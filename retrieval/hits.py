@@ -25,7 +25,7 @@ class Hit:
     score : float
         Cosine with the query; larger is nearer.
     model : str
-        Name of the model whose vector matched.
+        Name of the model that made the vector which matched.
     payload : JSON value or None
         The record as it was stored at the time of the search; parsed when first asked for.
     """
@@ -56,14 +56,14 @@ class HitLists(Sequence[list[Hit]]):
         ids: NDArray[np.object_],
         scores: NDArray[np.float32],
         items: NDArray[np.int64],
-        model: str,
+        models: NDArray[np.object_],
         folder: Path,
         rows: dict[int, Row],
     ) -> None:
         self.ids = ids
         self.scores = scores
         self._items = items
-        self._model = model
+        self._models = models
         self._folder = folder
         self._rows = rows
 
@@ -88,9 +88,13 @@ class HitLists(Sequence[list[Hit]]):
 
     def _one(self, row: int) -> list[Hit]:
         return [
-            Hit(name, score, self._model, self._record(item))
-            for name, score, item in zip(
-                self.ids[row].tolist(), self.scores[row].tolist(), self._items[row].tolist(), strict=True
+            Hit(name, score, model, self._record(item))
+            for name, score, item, model in zip(
+                self.ids[row].tolist(),
+                self.scores[row].tolist(),
+                self._items[row].tolist(),
+                self._models[row].tolist(),
+                strict=True,
             )
             if name is not None
         ]

@@ -19,7 +19,7 @@ from retrieval.hits import Hit, HitLists
 from retrieval.ids import checked_id
 from retrieval.payload import load
 from retrieval.rows import Model
-from retrieval.searching import Searcher
+from retrieval.searching import Searcher, model_of
 from retrieval.store import Store
 
 Where = dict[str, Any]
@@ -29,11 +29,10 @@ Self = TypeVar("Self", bound="GalleryReader")
 class GalleryReader:
     """The half of `retrieval.Gallery` that leaves the gallery as it is."""
 
-    def __init__(self, store: Store, model: Model, encoder: Encoder | None, device: str) -> None:
+    def __init__(self, store: Store, encoder: Encoder | None, device: str) -> None:
         self._store = store
         self._searcher = Searcher(store, device)
-        self._model = model
-        self._encoder = encoder
+        self._encoders = {} if encoder is None else {encoder.name: encoder}
 
     @classmethod
     def open(
@@ -68,22 +67,23 @@ class GalleryReader:
         checked_device(device)
         store = Store.open(Path(path), float(timeout))
         gallery = cls._opened(store, encoder, device)
-        if dim is not None and dim != gallery.dim:
+        if dim is not None and dim != (there := gallery.dim):
             gallery.close()
-            raise ModelMismatchError(f"{path}: holds vectors of dim {gallery.dim}, not of dim {dim}")
+            raise ModelMismatchError(f"{path}: holds vectors of dim {there}, not of dim {dim}")
         return gallery
 
     @classmethod
     def _opened(cls: type[Self], store: Store, encoder: Encoder | None, device: str) -> Self:
         try:
             with store.snapshot() as snapshot:
-                model = snapshot.active
-            if encoder is not None:
-                check_encoder(encoder, model.name, model.dim)
+                if encoder is not None:
+                    check_encoder(encoder, None, None)
+                    known = snapshot.model_named(encoder.name) or snapshot.active
+                    check_encoder(encoder, known.name, known.dim)
         except BaseException:
             store.close()
             raise
-        return cls(store, model, encoder, device)
+        return cls(store, encoder, device)
 
     @property
     def path(self) -> Path:
@@ -92,23 +92,32 @@ class GalleryReader:
 
     @property
     def dim(self) -> int:
-        """Width of the vectors."""
-        return self._model.dim
+        """Width of the vectors that searches use."""
+        return self._model().dim
 
     @property
     def model(self) -> str:
-        """Name of the model whose vectors are searched."""
-        return self._model.name
+        """Name of the model that searches use."""
+        return self._model().name
+
+    def _model(self, name: str | None = None) -> Model:
+        # Another process may have switched the gallery to another model.
+        with self._store.snapshot() as snapshot:
+            return model_of(snapshot, name)
 
     @property
     def encoder(self) -> Encoder | None:
-        """What turns records into vectors, if the gallery has it; loaded when first asked for."""
-        if self._encoder is None:
+        """What turns records into vectors that searches use, if the gallery has it; loaded when first asked for."""
+        return self._encoder_of(self._model())
+
+    def _encoder_of(self, model: Model) -> Encoder | None:
+        known = self._encoders.get(model.name)
+        if known is None:
             with self._store.snapshot() as snapshot:
-                data = snapshot.encoder(self._model.model)
+                data = snapshot.encoder(model.model)
             if data is not None:
-                self._encoder = check_encoder(restored(data), self.model, self.dim)
-        return self._encoder
+                known = self._encoders[model.name] = check_encoder(restored(data), model.name, model.dim)
+        return known
 
     def _required_encoder(self) -> Encoder:
         encoder = self.encoder
@@ -121,7 +130,13 @@ class GalleryReader:
 
     @overload
     def search(
-        self, query: dict[str, Any], k: int = 10, *, where: Where | None = None, payloads: bool = True
+        self,
+        query: dict[str, Any],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        payloads: bool = True,
+        model: str | None = None,
     ) -> list[Hit]: ...
 
     @overload
@@ -132,10 +147,17 @@ class GalleryReader:
         *,
         where: Where | None = None,
         payloads: bool = True,
+        model: str | None = None,
     ) -> list[Hit] | HitLists: ...
 
     def search(
-        self, query: Any, k: int = 10, *, where: Where | None = None, payloads: bool = True
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        payloads: bool = True,
+        model: str | None = None,
     ) -> list[Hit] | HitLists:
         """The items nearest to a query by the cosine, nearest first.
 
@@ -150,17 +172,24 @@ class GalleryReader:
             them wherever k pass.
         payloads : bool
             False leaves the payloads out, which is faster for large batches.
+        model : str, optional
+            The model that a vector comes from, or whose encoder a record is to go through. By default the one that
+            searches use; after an upgrade those before it may be named.
 
         Returns
         -------
         list of Hit, or HitLists (a sequence of lists of Hit) for a batch
-            Exact: scores are float64 products rounded to float32, ties come in insertion order.
+            Exact: scores are float64 products rounded to float32, ties come in insertion order. Where an upgrade
+            left vectors of several models, `Hit.model` says which made the one that matched, and scores of mapped
+            vectors are calibrated to the scale of native ones.
 
         Raises
         ------
         TypeError, ValueError
             If the query is neither records nor vectors, or k is no positive integer.
         InvalidVectorError, NoEncoderError, FilterError
+        ModelMismatchError
+            If the gallery has no such model.
 
         Notes
         -----
@@ -171,13 +200,14 @@ class GalleryReader:
             raise TypeError(f"k must be an integer, got {k!r}")
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        Q, single = queries(query, self.dim, self._encoder_for(query))
-        found = self._searcher.search(Q, int(k), where=where, payloads=payloads)
+        asked = self._model(model)
+        Q, single = queries(query, asked.dim, self._encoder_for(query, asked))
+        found = self._searcher.search(Q, int(k), where=where, payloads=payloads, model=asked.name)
         return found[0] if single else found
 
-    def _encoder_for(self, query: Any) -> Encoder | None:
+    def _encoder_for(self, query: Any, model: Model) -> Encoder | None:
         # Loading the encoder costs time that a search for a vector need not pay.
-        return self.encoder if _asks_for_encoder(query) else self._encoder
+        return self._encoder_of(model) if _asks_for_encoder(query) else None
 
     def get(self, id: Any) -> Any:
         """The payload of an item; None where it has none.
@@ -194,20 +224,32 @@ class GalleryReader:
             record = snapshot.records([item])[item]
         return load(record.codec, record.payload)
 
-    def vector(self, id: Any) -> NDArray[np.float32]:
+    def vector(self, id: Any, *, model: str | None = None) -> NDArray[np.float32]:
         """The vector of an item, shape (dim,), of length one.
+
+        Parameters
+        ----------
+        id : str or int
+        model : str, optional
+            Gives the vector that this model made. By default the one that searches use, mapped or native.
 
         Raises
         ------
         UnknownIdError
+            If there is no such item, or it has no such vector.
+        ModelMismatchError
+            If the gallery has no such model.
         """
         name = checked_id(id)
-        with self._searcher.current() as (snapshot, table):
+        with self._searcher.current(model) as (snapshot, view):
             item = snapshot.item(name)
-            row = -1 if item is None else int(table.rows_of(np.array([item]))[0])
-            if row < 0:
+            if item is None:
                 raise UnknownIdError(f"no item {name!r} in {self.path}")
-            return np.array(table.matrix[row])
+            for part in view.parts[:1] if model is not None else view.parts:
+                row = int(part.table.rows_of(np.array([item]))[0])
+                if row >= 0 and part.in_space:
+                    return np.array(part.table.matrix[row])
+            raise UnknownIdError(f"item {name!r} has no vector in the space of {view.parts[0].origin!r}")
 
     def __contains__(self, id: object) -> bool:
         with self._store.snapshot() as snapshot:
@@ -246,9 +288,10 @@ class GalleryReader:
     def info(self) -> GalleryInfo:
         """Facts about the gallery, and what runs where and why."""
         with self._store.snapshot() as snapshot:
-            if self._encoder is not None:
-                encoder = type(self._encoder).__name__
-            elif snapshot.encoder(self._model.model) is not None:
+            model = snapshot.active
+            if model.name in self._encoders:
+                encoder = type(self._encoders[model.name]).__name__
+            elif snapshot.encoder(model.model) is not None:
                 encoder = "JSONEncoder, saved in the gallery"
             else:
                 encoder = "none: vectors only"

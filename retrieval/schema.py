@@ -53,6 +53,24 @@ CREATE TABLE placements (
     model INTEGER NOT NULL, item INTEGER NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (model, item)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX placements_by_slot ON placements (model, slot);
+CREATE TABLE upgrades (
+    upgrade INTEGER PRIMARY KEY, old INTEGER NOT NULL, new INTEGER NOT NULL, kind TEXT NOT NULL,
+    digest TEXT NOT NULL, state TEXT NOT NULL, before INTEGER NOT NULL, turn INTEGER NOT NULL, crc INTEGER NOT NULL
+);
+CREATE TABLE upgrade_parts (
+    upgrade INTEGER NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (upgrade, part)
+);
+CREATE TABLE mappings (
+    model INTEGER PRIMARY KEY, origin INTEGER NOT NULL, space INTEGER NOT NULL, via TEXT NOT NULL, crc INTEGER NOT NULL
+);
+CREATE TABLE uncertainty (
+    model INTEGER NOT NULL, item INTEGER NOT NULL, spread REAL NOT NULL, support REAL NOT NULL,
+    PRIMARY KEY (model, item)
+) WITHOUT ROWID;
+CREATE TABLE failures (
+    model INTEGER NOT NULL, item INTEGER NOT NULL, attempts INTEGER NOT NULL, error TEXT NOT NULL,
+    PRIMARY KEY (model, item)
+) WITHOUT ROWID;
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE tombstones (
     generation INTEGER NOT NULL, model INTEGER NOT NULL, item INTEGER NOT NULL,

@@ -9,84 +9,138 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import exact, indexfile, tuning
+from retrieval import ann, indexfile, tuning
+from retrieval.carrying import Upgrades
 from retrieval.device import DeviceScan
-from retrieval.errors import GalleryBusyError, ReadOnlyGalleryError
+from retrieval.errors import GalleryBusyError, ModelMismatchError, ReadOnlyGalleryError
 from retrieval.hits import HitLists
 from retrieval.liveindex import LiveIndex
 from retrieval.plan import FLAT, Plan, hash_key, plan_key
 from retrieval.progress import Progress
+from retrieval.rows import Model
 from retrieval.selection import Selector
 from retrieval.sharing import SharedLock
 from retrieval.snapshot import Row, Snapshot
 from retrieval.store import Store
 from retrieval.tuning import Wanted
 from retrieval.vectors import VectorTable
+from retrieval.views import Found, Part, View
 
 
 class Searcher:
-    """The vectors of the active model in memory, and searches over them."""
+    """The vectors that queries of a model can find, in memory, and searches over them."""
 
     def __init__(self, store: Store, device: str) -> None:
         self.scan = DeviceScan(device)
         self._store = store
         self._lock = SharedLock()
         self._selector = Selector()
-        self._live: LiveIndex | None = None
-        self._table: VectorTable | None = None
+        self._upgrades = Upgrades()
+        self._tables: dict[int, VectorTable] = {}
+        self._lives: dict[int, LiveIndex | None] = {}
+        self._views: dict[int, View] = {}
+        self._state = (-1, -1)
 
     @contextmanager
-    def current(self) -> Iterator[tuple[Snapshot, VectorTable]]:
-        """A snapshot and the vectors of just that state; both stay as they are while the context lasts."""
+    def current(self, model: str | None = None) -> Iterator[tuple[Snapshot, View]]:
+        """A snapshot and what a model's queries can find in just that state; both stay as they are meanwhile.
+
+        Parameters
+        ----------
+        model : str, optional
+            By default the model that searches use.
+
+        Raises
+        ------
+        ModelMismatchError
+            If the gallery has no such model.
+        """
         while True:
             with self._store.snapshot() as snapshot:
-                if not self._is_at(snapshot):
+                space = model_of(snapshot, model).model
+                if not self._is_at(snapshot, space):
                     with self._lock.alone():
-                        self._refresh(snapshot)
+                        self._refresh(snapshot, space)
                 with self._lock.shared():
-                    # Another thread may have moved the table on between the two locks.
-                    if self._table is not None and self._is_at(snapshot):
-                        yield snapshot, self._table
+                    # Another thread may have moved on between the two locks.
+                    if self._is_at(snapshot, space):
+                        yield snapshot, self._views[space]
                         return
 
-    def _is_at(self, snapshot: Snapshot) -> bool:
-        table = self._table
+    def _is_at(self, snapshot: Snapshot, space: int) -> bool:
         state = snapshot.state
-        return table is not None and (table.model.model, table.epoch, table.generation) == (
-            state.active,
-            state.epoch,
-            state.generation,
-        )
+        return self._state == (state.epoch, state.generation) and space in self._views
 
-    def _refresh(self, snapshot: Snapshot) -> None:
-        if self._table is not None and self._table.generation > snapshot.state.generation:
+    def _refresh(self, snapshot: Snapshot, space: int) -> None:
+        state = (snapshot.state.epoch, snapshot.state.generation)
+        if self._state[1] > state[1]:
             return
-        if self._table is None or self._table.model.model != snapshot.state.active:
-            self._table = self._live = None
-            table = VectorTable(snapshot.active)
-        else:
-            table = self._table
-        table.refresh(snapshot)
-        self._table = table
-        self._follow(snapshot, table)
-        if self._live is None:
-            self.scan.prepare(table)
+        if self._state != state:
+            self._views = {}
+            self._state = state
+        try:
+            self._views[space] = self._view(snapshot, space)
+        except BaseException:
+            self._views = {}
+            self._state = (-1, -1)
+            raise
+        view = self._views[space]
+        if view.plain and view.parts[0].live is None:
+            self.scan.prepare(view.parts[0].table)
+
+    def _view(self, snapshot: Snapshot, space: int) -> View:
+        legs = snapshot.lineage.legs(space)
+        used = {leg.model for leg in legs}
+        if space == snapshot.state.active:
+            # The tables of a model that was left are of no more use.
+            for gone in self._tables.keys() - used:
+                del self._tables[gone]
+                self._lives.pop(gone, None)
+        parts: list[Part] = []
+        taken = np.zeros(snapshot.state.next_item, dtype=bool)
+        for leg in legs:
+            table = self._table(snapshot, leg.model)
+            hidden = taken[table.items]
+            parts.append(
+                Part(
+                    leg,
+                    snapshot.models[leg.origin].name,
+                    table,
+                    self._lives.get(leg.model),
+                    tuple((self._upgrades.get(snapshot, number), back) for number, back in leg.roads),
+                    tuple(self._upgrades.get(snapshot, number) for number in leg.scales),
+                    np.flatnonzero(~hidden) if hidden.any() else None,
+                )
+            )
+            taken[table.items] = True
+        return View(parts)
+
+    def _table(self, snapshot: Snapshot, model: int) -> VectorTable:
+        """The vectors of a model at the state of a snapshot, and its index if it has one."""
+        table = self._tables.pop(model, None) or VectorTable(snapshot.models[model])
+        if (table.epoch, table.generation) != (snapshot.state.epoch, snapshot.state.generation):
+            table.refresh(snapshot)
+            self._follow(snapshot, table)
+        self._tables[model] = table
+        return table
 
     def _follow(self, snapshot: Snapshot, table: VectorTable) -> None:
-        """Bring the approximate index, if the gallery has one, to the state of the table."""
+        """Bring the approximate index, if the model has one, to the state of the table."""
         model = table.model.model
         text = snapshot.setting(plan_key(model))
         plan = None if text is None else Plan.from_text(text)
         if plan is None or plan.factory == FLAT:
-            self._live = None
+            self._lives[model] = None
             return
-        if self._live is None or self._live.plan != plan:
-            self._live = indexfile.read(snapshot.folder, model, plan, snapshot.setting(hash_key(model)) or "")
-        if self._live is not None:
-            self._live.follow(table)
-        if self._live is None or self._live.outgrown:
-            self._live = LiveIndex.built(plan, table)
-            self._keep(model, self._live)
+        live = self._lives.get(model)
+        if live is None or live.plan != plan:
+            live = indexfile.read(snapshot.folder, model, plan, snapshot.setting(hash_key(model)) or "")
+        if live is not None:
+            live.follow(table)
+        if live is None or live.outgrown:
+            live = LiveIndex.built(plan, table)
+            self._keep(model, live)
+        self._lives[model] = live
 
     def _keep(self, model: int, live: LiveIndex) -> None:
         """Put an index that was built anew beside the store, if nobody is writing."""
@@ -99,18 +153,22 @@ class Searcher:
     def optimize(
         self, wanted: Wanted, *, Q: NDArray[np.float32] | None, kinds: list[str] | None, report: Progress
     ) -> Plan:
-        """Measure indexes on a copy of the vectors, and put the chosen one to use."""
+        """Measure indexes on a copy of the vectors, and put the chosen ones to use; the plan of the largest part."""
         with self._store.snapshot() as snapshot:
-            table = VectorTable(snapshot.active)
-            table.refresh(snapshot)
-        plan, live = tuning.optimize(table, wanted, Q=Q, kinds=kinds, report=report)
-        model = table.model.model
-        with self._store.write() as writer:
-            writer.set(plan_key(model), plan.to_text())
-            if live is not None:
-                writer.set(hash_key(model), indexfile.write(self._store.folder, model, live))
-        if live is None:
-            indexfile.index_file(self._store.folder, model).unlink(missing_ok=True)
+            tables = [VectorTable(snapshot.models[leg.model]) for leg in snapshot.lineage.legs(snapshot.state.active)]
+            for table in tables:
+                table.refresh(snapshot)
+        tables = sorted((table for table in tables if len(table)), key=len) or tables[:1]
+        for table in tables:
+            asked = Q if Q is None or Q.shape[1] == table.model.dim else None
+            plan, live = tuning.optimize(table, wanted, Q=asked, kinds=kinds, report=report)
+            model = table.model.model
+            with self._store.write() as writer:
+                writer.set(plan_key(model), plan.to_text())
+                if live is not None:
+                    writer.set(hash_key(model), indexfile.write(self._store.folder, model, live))
+            if live is None:
+                indexfile.index_file(self._store.folder, model).unlink(missing_ok=True)
         return plan
 
     def passing(self, snapshot: Snapshot, where: Any) -> NDArray[np.int64]:
@@ -118,31 +176,52 @@ class Searcher:
         return self._selector.items(snapshot, where)
 
     def measure(self, k: int, n_queries: int) -> tuple[float, float]:
-        """Mean recall@k of the index in use on stored vectors, and its standard error."""
-        with self.current() as (_, table):
-            if self._live is None or len(table) < 2:
+        """Mean recall@k of the largest index in use on stored vectors, and its standard error."""
+        with self.current() as (_, view):
+            part = max(view.parts, key=lambda part: len(part.table))
+            table = part.table
+            if part.live is None or len(table) < 2:
                 return 1.0, 0.0
             asked = tuning.questions(table, k, None, n_queries)
-            rows, _ = self._live.search(table, asked.Q, k + 1)
+            rows, _ = part.live.search(table, asked.Q, k + 1)
             shares = tuning.recalls(asked, table, rows)
             return float(shares.mean()), tuning.standard_error(shares)
 
-    def _nearest(
-        self, table: VectorTable, Q: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        if self._live is not None:
-            return self._live.search(table, Q, k)
-        return exact.search(Q, table.matrix, table.items, k, self.scan.function)
-
-    def search(self, Q: NDArray[np.float32], k: int, *, where: Any, payloads: bool) -> HitLists:
+    def search(
+        self, Q: NDArray[np.float32], k: int, *, where: Any, payloads: bool, model: str | None = None
+    ) -> HitLists:
         """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows."""
-        with self.current() as (snapshot, table):
-            if where is None:
-                rows, scores = self._nearest(table, Q, k)
-            else:
-                rows, scores = self._selector.search(snapshot, table, Q, k, where)
-            items = table.items[rows]
-            found: dict[int, Row] = {}
-            if payloads and items.size:
-                found = snapshot.rows(np.unique(items).tolist())
-            return HitLists(table.ids[rows], scores, items, table.model.name, snapshot.folder, found)
+        with self.current(model) as (snapshot, view):
+            if Q.shape[1] != (dim := view.parts[0].table.model.dim):
+                raise ModelMismatchError(
+                    f"the gallery was switched to {view.parts[0].origin!r} with dim {dim} meanwhile; ask again"
+                )
+            found = self._found(snapshot, view, Q, k, where)
+            rows: dict[int, Row] = {}
+            if payloads and found.items.size:
+                items = np.unique(found.items)
+                rows = snapshot.rows(items[items >= 0].tolist())
+            return HitLists(*view.named(found), snapshot.folder, rows)
+
+    def _found(self, snapshot: Snapshot, view: View, Q: NDArray[np.float32], k: int, where: Any) -> Found:
+        scan = self.scan.function if view.plain else ann.inner_products
+        if where is None:
+            return view.search(Q, k, scan)
+        if not view.plain:
+            return view.search(Q, k, scan, among=self._selector.items(snapshot, where))
+        table = view.parts[0].table
+        rows, scores = self._selector.search(snapshot, table, Q, k, where)
+        return Found(np.zeros(rows.shape, dtype=np.int64), rows, table.items[rows], scores)
+
+
+def model_of(snapshot: Snapshot, name: str | None) -> Model:
+    """The model of a name, or the one that searches use; only such as have made vectors, no mapped ones."""
+    if name is None:
+        return snapshot.active
+    made = {mapping.model for mapping in snapshot.lineage.mappings}
+    natives = [model for model in snapshot.models.values() if model.model not in made]
+    for model in natives:
+        if model.name == name:
+            return model
+    known = ", ".join(repr(model.name) for model in natives)
+    raise ModelMismatchError(f"the gallery has no model {name!r}; it has {known}")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.checksums import added, id_hashes, payload_crc, row_crc
+from retrieval.lineage import Lineage, read_lineage
 from retrieval.rows import Model, State, Storage, read_models, read_state
 from retrieval.schema import damaged, translated
 
@@ -62,6 +63,15 @@ class Snapshot:
     @cached_property
     def models(self) -> dict[int, Model]:
         return read_models(self.folder, self.connection)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """The upgrades that the gallery went through."""
+        return read_lineage(self.folder, self.connection)
+
+    def model_named(self, name: str) -> Model | None:
+        """The model of a name, or None."""
+        return next((model for model in self.models.values() if model.name == name), None)
 
     @property
     def active(self) -> Model:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import exact
 from retrieval.encoding import queries
-from retrieval.errors import InvalidVectorError
-from retrieval.hits import Hit
+from retrieval.errors import InvalidVectorError, UpgradeError
+from retrieval.hits import Hit, HitLists
 from retrieval.payload import load
 from retrieval.reader import GalleryReader, Where
+from retrieval.snapshot import Snapshot
+from retrieval.views import View
 
 Batch = tuple[list[str], list[Any], NDArray[np.float32]]
 
@@ -43,26 +45,15 @@ class GallerySurveys(GalleryReader):
         -----
         O(count * dim) time; memory grows with the number of hits.
         """
-        Q, single = queries(query, self.dim, self._encoder_for(query))
+        asked = self._model()
+        Q, single = queries(query, asked.dim, self._encoder_for(query, asked))
         if not single:
             raise InvalidVectorError("search_range takes one query, not a batch")
-        with self._searcher.current() as (snapshot, table):
-            near = table.matrix @ Q[0] >= min_score - exact.rounding_bound(self.dim)
-            if where is not None:
-                rows = table.rows_of(self._searcher.passing(snapshot, where))
-                passing = np.zeros(len(table), dtype=bool)
-                passing[rows[rows >= 0]] = True
-                near &= passing
-            rows = np.flatnonzero(near)
-            scores = exact.exact_scores(table.matrix, rows, Q[0])
-            kept = scores >= min_score
-            rows, scores = exact.best(rows[kept], scores[kept], table.items, max(1, int(kept.sum())))
-            items = table.items[rows].tolist()
-            records = snapshot.records(items)
-            return [
-                Hit(name, score, self.model, records[item])
-                for name, score, item in zip(table.ids[rows].tolist(), scores.tolist(), items, strict=True)
-            ]
+        with self._searcher.current(asked.name) as (snapshot, view):
+            among = None if where is None else self._searcher.passing(snapshot, where)
+            found = view.within(Q[0], min_score, among)
+            rows = snapshot.rows(found.items[0].tolist())
+            return HitLists(*view.named(found), snapshot.folder, rows)[0]
 
     def near_duplicates(self, min_score: float = 0.95) -> Iterator[tuple[str, str, float]]:
         """Pairs of items with a cosine of at least `min_score`: (earlier id, later id, score), by insertion order.
@@ -71,43 +62,94 @@ class GallerySurveys(GalleryReader):
 
         Notes
         -----
-        Exact, O(count^2 * dim) time; about 64 MB beyond the vectors.
+        Exact, O(count^2 * dim) time; memory for a copy of the vectors and about 64 MB.
         """
-        bound = exact.rounding_bound(self.dim)
-        with self._searcher.current() as (_, table):
-            by_item = np.argsort(table.items)
-            ids = table.ids
-            for start in range(0, len(by_item), _ROWS):
-                left = by_item[start : start + _ROWS]
+        with self._searcher.current() as (snapshot, view):
+            everything = _one_space(snapshot, view)
+            X, ids = everything.X(slice(None)), everything.ids
+            bound = exact.rounding_bound(X.shape[1])
+            for start in range(0, len(X), _ROWS):
                 found: list[tuple[int, int]] = []
-                for other in range(start, len(by_item), _COLUMNS):
-                    right = by_item[other : other + _COLUMNS]
-                    products = table.matrix[left] @ table.matrix[right].T
+                for other in range(start, len(X), _COLUMNS):
+                    products = X[start : start + _ROWS] @ X[other : other + _COLUMNS].T
                     a, b = np.nonzero(products >= min_score - bound)
                     pairs = zip((a + start).tolist(), (b + other).tolist(), strict=True)
                     found += [(i, j) for i, j in pairs if i < j]
                 for i, j in sorted(found):
-                    rows = by_item[j : j + 1]
-                    score = float(exact.exact_scores(table.matrix, rows, table.matrix[by_item[i]])[0])
+                    score = float(exact.exact_scores(X, np.array([j]), X[i])[0])
                     if score >= min_score:
-                        yield ids[by_item[i]], ids[by_item[j]], score
+                        yield ids[i], ids[j], score
 
-    def vectors(self) -> tuple[list[str], NDArray[np.float32]]:
-        """Ids and a copy of their vectors, shape (count, dim), in insertion order."""
-        with self._searcher.current() as (_, table):
-            order = np.argsort(table.items)
-            return table.ids[order].tolist(), table.matrix[order]
+    def vectors(self, *, model: str | None = None) -> tuple[list[str], NDArray[np.float32]]:
+        """Ids and a copy of their vectors, shape (count, dim), in insertion order.
+
+        After an upgrade that rewrote vectors, those that were not encoded anew are the rewritten ones.
+
+        Parameters
+        ----------
+        model : str, optional
+            Gives the vectors that this model made, of the items that have one.
+
+        Raises
+        ------
+        ModelMismatchError
+            If the gallery has no such model.
+        UpgradeError
+            If, without `model`, some items have no vector in the space of the model that searches use.
+        """
+        with self._searcher.current(model) as (snapshot, view):
+            found = _in_order(View(view.parts[:1])) if model is not None else _one_space(snapshot, view)
+            return found.ids.tolist(), found.X(slice(None))
 
     def batches(self, rows: int = 1024) -> Iterator[Batch]:
         """Every item as (ids, payloads, vectors of shape (n, dim)), n up to `rows`, in insertion order; one state.
 
         Of the state at the first step; writes of this process wait until the iterator is exhausted or closed.
+        Vectors and errors as `vectors` gives them.
         """
-        with self._searcher.current() as (snapshot, table):
-            order = np.argsort(table.items)
-            for start in range(0, len(order), rows):
-                part = order[start : start + rows]
-                items = table.items[part].tolist()
+        with self._searcher.current() as (snapshot, view):
+            found = _one_space(snapshot, view)
+            for start in range(0, len(found.items), rows):
+                part = slice(start, start + rows)
+                items = found.items[part].tolist()
                 records = snapshot.records(items)
                 payloads = [load(records[item].codec, records[item].payload) for item in items]
-                yield table.ids[part].tolist(), payloads, table.matrix[part]
+                yield found.ids[part].tolist(), payloads, found.X(part)
+
+
+class _Ordered(NamedTuple):
+    """Rows of a view in insertion order, each as the number of its part and its row there."""
+
+    view: View
+    parts: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    items: NDArray[np.int64]
+    ids: NDArray[np.object_]
+
+    def X(self, part: slice) -> NDArray[np.float32]:  # noqa: N802 - the field's name for a matrix
+        """The vectors of some of them, copied."""
+        numbers, rows = self.parts[part], self.rows[part]
+        X = np.empty((len(rows), self.view.parts[0].table.model.dim), dtype=np.float32)
+        for number, one in enumerate(self.view.parts):
+            X[numbers == number] = one.table.matrix[rows[numbers == number]]
+        return X
+
+
+def _one_space(snapshot: Snapshot, view: View) -> _Ordered:
+    """Everything in a view, which must be in one space."""
+    beyond = [part for part in view.parts if not part.in_space and len(part)]
+    if beyond:
+        raise UpgradeError(
+            f"{snapshot.folder}: {sum(map(len, beyond)):,} items have vectors of {beyond[0].origin!r} only, which "
+            f"do not compare with those of {view.parts[0].origin!r}; name a model, or backfill them"
+        )
+    return _in_order(view)
+
+
+def _in_order(view: View) -> _Ordered:
+    rows = [np.arange(len(part.table)) if part.visible is None else part.visible for part in view.parts]
+    numbers = np.concatenate([np.full(len(at), number) for number, at in enumerate(rows)])
+    items = np.concatenate([part.table.items[at] for part, at in zip(view.parts, rows, strict=True)])
+    ids = np.concatenate([part.table.ids[at] for part, at in zip(view.parts, rows, strict=True)])
+    order = np.argsort(items)
+    return _Ordered(view, numbers[order], np.concatenate(rows)[order], items[order], ids[order])

@@ -47,8 +47,8 @@ class Writer:
         ids: Sequence[str],
         payloads: Sequence[Payload] | None,
         X: NDArray[np.float32],
-    ) -> None:
-        """Insert or replace rows; an id keeps its place in the insertion order.
+    ) -> NDArray[np.int64]:
+        """Insert or replace rows, and give their item numbers; an id keeps its place in the insertion order.
 
         Parameters
         ----------
@@ -66,23 +66,14 @@ class Writer:
         with translated(self.folder):
             self._forget(items[~fresh], hashes[~fresh])
             self._put_records(ids, items, fresh, payloads)
-            slots = self._put_blocks(model, X)
-            self.connection.executemany(
-                f"INSERT INTO placements VALUES ({model.model}, ?, ?)",
-                zip(items.tolist(), slots.tolist(), strict=True),
-            )
-        current = self.models[model.model]
-        self.models[model.model] = replace(
-            current,
-            count=current.count + len(items),
-            digest=added(current.digest, placement_hashes(hashes, slots)),
-        )
+            self.place(model.model, items, hashes, X)
         self.state = replace(
             self.state,
             items=self.state.items + int(fresh.sum()),
             digest=added(self.state.digest, hashes[fresh]),
         )
         self._changed = True
+        return items
 
     def _items(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Item numbers of ids, and which of them were given out just now."""
@@ -147,22 +138,73 @@ class Writer:
         """Take the vectors of items out of every model."""
         if not len(items):
             return
+        for number in self.models:
+            self.displace(number, items, hashes)
+
+    def displace(self, number: int, items: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
+        """Take the vectors that items have under one model out of it; `hashes` are those of their ids."""
         generation = self.before.generation + 1
-        for number, model in self.models.items():
-            gone = []
-            slots = []
-            for position, item in enumerate(items.tolist()):
-                row = self.connection.execute(
-                    "SELECT slot FROM placements WHERE model = ? AND item = ?", (number, item)
-                ).fetchone()
-                if row is not None:
-                    gone.append(position)
-                    slots.append(row[0])
-            pairs = [(number, item) for item in items[gone].tolist()]
-            self.connection.executemany("DELETE FROM placements WHERE model = ? AND item = ?", pairs)
-            self.connection.executemany(f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs)
-            went = placement_hashes(hashes[gone], np.array(slots, dtype=np.int64))
-            self.models[number] = replace(model, count=model.count - len(gone), digest=removed(model.digest, went))
+        gone = []
+        slots = []
+        for position, item in enumerate(items.tolist()):
+            row = self.connection.execute(
+                "SELECT slot FROM placements WHERE model = ? AND item = ?", (number, item)
+            ).fetchone()
+            if row is not None:
+                gone.append(position)
+                slots.append(row[0])
+        if not gone:
+            return
+        pairs = [(number, item) for item in items[gone].tolist()]
+        self.connection.executemany("DELETE FROM placements WHERE model = ? AND item = ?", pairs)
+        self.connection.executemany("DELETE FROM uncertainty WHERE model = ? AND item = ?", pairs)
+        self.connection.executemany(f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs)
+        went = placement_hashes(hashes[gone], np.array(slots, dtype=np.int64))
+        model = self.models[number]
+        self.models[number] = replace(model, count=model.count - len(gone), digest=removed(model.digest, went))
+        self._changed = True
+
+    def place(self, number: int, items: NDArray[np.int64], hashes: NDArray[np.uint64], X: NDArray[np.float32]) -> None:
+        """Give items, which have none there, vectors under one model; `hashes` are those of their ids."""
+        slots = self._put_blocks(self.models[number], X)
+        self.connection.executemany(
+            f"INSERT INTO placements VALUES ({number}, ?, ?)", zip(items.tolist(), slots.tolist(), strict=True)
+        )
+        model = self.models[number]
+        came = placement_hashes(hashes, slots)
+        self.models[number] = replace(model, count=model.count + len(items), digest=added(model.digest, came))
+        self._changed = True
+
+    def clear(self, number: int) -> None:
+        """Drop every vector of one model; readers load everything anew."""
+        for table in ("placements", "blocks", "uncertainty"):
+            self.connection.execute(f"DELETE FROM {table} WHERE model = ?", (number,))
+        self.models[number] = replace(self.models[number], count=0, digest=0)
+        self._changed = self._renumbered = True
+
+    def new_model(self, name: str, dim: int, dtype: Storage, encoder: bytes | None = None) -> Model:
+        """Make the row of a model without vectors."""
+        model = Model(max(self.models, default=0) + 1, name, dim, dtype, 0, 0)
+        self.models[model.model] = model
+        write_model(self.connection, model)
+        if encoder is not None:
+            self.set_encoder(model.model, encoder)
+        self._changed = True
+        return model
+
+    def set_encoder(self, number: int, encoder: bytes) -> None:
+        """Keep the saved encoder of a model."""
+        self.connection.execute("UPDATE models SET encoder = ? WHERE model = ?", (encoder, number))
+        self._changed = True
+
+    def activate(self, number: int) -> None:
+        """Let searches use another model."""
+        self.state = replace(self.state, active=number)
+        self._changed = True
+
+    def touch(self) -> None:
+        """Count this transaction as a change, though no row of a model did."""
+        self._changed = True
 
     def set_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> list[str]:
         """Replace the payloads of known items; the ids that are not there, and then nothing was replaced."""

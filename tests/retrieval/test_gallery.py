@@ -221,7 +221,7 @@ def test_other_arguments_are_refused(gallery: Gallery, folder: Path, tmp_path: P
         gallery.add_vectors(["a", "b"], np.ones((1, 64)))
     with pytest.raises(ValueError, match="1 payloads for 2 ids"):
         gallery.add_vectors(["a", "b"], np.ones((2, 64)), payloads=[1])
-    with pytest.raises(retrieval.ModelMismatchError, match="'words-64', not of 'other'"):
+    with pytest.raises(retrieval.ModelMismatchError, match="no model 'other'; it has 'words-64'"):
         gallery.add_vectors(["a"], np.ones((1, 64)), model="other")
     with pytest.raises(ValueError, match="k must be at least 1"):
         gallery.search({"title": "x"}, k=0)

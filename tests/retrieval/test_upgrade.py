@@ -1,0 +1,353 @@
+"""A gallery on its way from one model to the next: mixed searches, backfill, rollback, against plain NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import retrieval
+from retrieval import Gallery, Upgrade
+
+N = 400
+NAMES = [f"item-{number}" for number in range(N)]
+
+
+def unit(X: np.ndarray) -> np.ndarray:
+    return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True), dtype=np.float32)
+
+
+class World:
+    """The same items under three models."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(5)
+        hidden = rng.standard_normal((N + 60, 6))
+        self.v1 = unit(np.tanh(hidden @ rng.standard_normal((6, 10))) + 0.1 * rng.standard_normal((N + 60, 10)))
+        self.v2 = unit(np.tanh(hidden @ rng.standard_normal((6, 12))))
+        self.v3 = unit(np.tanh(hidden @ rng.standard_normal((6, 12))))
+        self.upgrades = {
+            (a, b, kind): Upgrade.fit(
+                getattr(self, a)[:300], getattr(self, b)[:300], old_model=a, new_model=b, kinds=[kind]
+            )
+            for a, b in (("v1", "v2"), ("v2", "v3"), ("v1", "v3"))
+            for kind in ("gallery", "query", "isometry")
+        }
+
+    def encode(self, model: str) -> Any:
+        return lambda records: getattr(self, model)[[record["n"] for record in records]]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def gallery(world: World, tmp_path: Path) -> Iterator[Gallery]:
+    with Gallery.create(tmp_path / "g", dim=10, model="v1") as gallery:
+        gallery.add_vectors(NAMES, world.v1[:N], payloads=[{"n": number} for number in range(N)])
+        yield gallery
+
+
+def answers(gallery: Gallery, Q: np.ndarray, **options: Any) -> list[list[tuple[str, float, str]]]:
+    return [[(hit.id, hit.score, hit.model) for hit in hits] for hits in gallery.search(Q, k=7, **options)]
+
+
+def expected(
+    parts: list[tuple[str, np.ndarray, np.ndarray, np.ndarray, tuple[Upgrade, ...]]], k: int = 7
+) -> list[list[tuple[str, float, str]]]:
+    """Rank by hand: (model, queries, rows, item numbers, upgrades that calibrate), all scores on one list."""
+    ranked = []
+    for query in range(len(parts[0][1])):
+        heap = []
+        for model, Q, X, items, upgrades in parts:
+            scores = (X.astype(np.float64) @ Q[query].astype(np.float64)).astype(np.float32)
+            for upgrade in upgrades:
+                scores = upgrade.calibration.apply(scores)
+            heap += [(-float(score), int(item), model) for score, item in zip(scores, items, strict=True)]
+        ranked.append([(NAMES[item], -score, model) for score, item, model in sorted(heap)[:k]])
+    return ranked
+
+
+def same(mine: list[list[tuple[str, float, str]]], theirs: list[list[tuple[str, float, str]]]) -> None:
+    assert [[(name, model) for name, _, model in hits] for hits in mine] == [
+        [(name, model) for name, _, model in hits] for hits in theirs
+    ]
+    np.testing.assert_allclose(
+        [[score for _, score, _ in hits] for hits in mine],
+        [[score for _, score, _ in hits] for hits in theirs],
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("kind", ["gallery", "isometry", "query"])
+def test_one_search_ranks_rows_of_both_models_by_calibrated_scores(gallery: Gallery, world: World, kind: str) -> None:
+    upgrade = world.upgrades["v1", "v2", kind]
+    gallery.apply(upgrade)
+    done = np.arange(0, N, 3)
+    gallery.backfill(world.encode("v2"), budget=len(done), order="insertion")
+    done, left = np.arange(len(done)), np.arange(len(done), N)
+    Q = world.v2[N:]
+    queries = upgrade.map_query(Q) if kind == "query" else Q
+    rows = world.v1[left] if kind == "query" else upgrade.map_gallery(world.v1[left]).vectors
+    same(
+        answers(gallery, Q),
+        expected([("v2", Q, world.v2[done], done, ()), ("v1", queries, rows, left, (upgrade,))]),
+    )
+
+
+@pytest.mark.parametrize("kind", ["gallery", "query"])
+def test_the_old_model_may_still_ask(gallery: Gallery, world: World, kind: str) -> None:
+    before = answers(gallery, world.v1[N:])
+    gallery.apply(world.upgrades["v1", "v2", kind])
+    assert gallery.dim == 12
+    gallery.backfill(world.encode("v2"), budget=100)
+    assert answers(gallery, world.v1[N:], model="v1") == before
+
+
+@pytest.mark.parametrize("kind", ["gallery", "query"])
+def test_a_filter_and_a_range_see_both_models(gallery: Gallery, world: World, kind: str) -> None:
+    gallery.apply(world.upgrades["v1", "v2", kind])
+    gallery.backfill(world.encode("v2"), budget=150, order="random")
+    Q = world.v2[N : N + 20]
+    everything = gallery.search(Q, k=N)
+    for query, hits in enumerate(everything):
+        kept = [(hit.id, hit.score, hit.model) for hit in hits if hit.payload["n"] < 90]
+        filtered = gallery.search(Q[query], k=7, where={"n": {"<": 90}})
+        # One query is mapped with other rounding than a batch of them.
+        same([[(hit.id, hit.score, hit.model) for hit in filtered]], [kept[:7]])
+        near = gallery.search_range(Q[query], 0.5)
+        assert [(hit.id, hit.model) for hit in near] == [(hit.id, hit.model) for hit in hits if hit.score >= 0.5]
+    assert {hit.model for hits in everything for hit in hits} == {"v1", "v2"}
+
+
+@pytest.mark.parametrize("kind", ["gallery", "query"])
+def test_rolling_back_restores_every_bit(gallery: Gallery, world: World, kind: str) -> None:
+    before = answers(gallery, world.v1[N:])
+    ids, stored = gallery.vectors()
+    gallery.apply(world.upgrades["v1", "v2", kind])
+    gallery.backfill(world.encode("v2"), budget=200)
+    status = gallery.rollback()
+    assert status.model == gallery.model == "v1"
+    assert not status.can_roll_back
+    assert answers(gallery, world.v1[N:]) == before
+    again, restored = gallery.vectors()
+    assert again == ids
+    assert restored.tobytes() == stored.tobytes()
+    # What was encoded is kept for the next time.
+    assert gallery.apply(world.upgrades["v1", "v2", kind]).encoded == 200
+
+
+def test_an_old_row_is_backfilled_once_and_the_least_sure_come_first(gallery: Gallery, world: World) -> None:
+    upgrade = world.upgrades["v1", "v2", "gallery"]
+    spread = upgrade.map_gallery(world.v1[:N]).spread
+    asked: list[int] = []
+
+    def encode(records: list[dict[str, int]]) -> np.ndarray:
+        asked.extend(record["n"] for record in records)
+        return world.encode("v2")(records)
+
+    gallery.apply(upgrade)
+    gallery.backfill(encode, budget=90, batch_size=40)
+    assert asked == np.argsort(-spread, kind="stable")[:90].tolist()
+    status = gallery.upgrade_status()
+    assert (status.encoded, status.waiting) == (90, N - 90)
+    assert status.expected_cosine == pytest.approx(1 - np.delete(spread, asked).sum() / 2 / N)
+    gallery.backfill(encode)
+    assert sorted(asked) == list(range(N))
+    assert gallery.upgrade_status().by_origin == {"v2": N}
+    np.testing.assert_array_equal(gallery.vectors()[1], world.v2[:N])
+
+
+def test_failing_items_are_tried_again_then_listed_and_keep_their_mapped_vector(gallery: Gallery, world: World) -> None:
+    calls: dict[int, int] = {}
+
+    def encode(records: list[dict[str, int]]) -> np.ndarray:
+        for record in records:
+            calls[record["n"]] = calls.get(record["n"], 0) + 1
+            if record["n"] % 50 == 7 or (record["n"] == 3 and calls[3] < 3):
+                raise RuntimeError(f"no answer for {record['n']}")
+        return world.encode("v2")(records)
+
+    bad = {f"item-{number}" for number in range(7, N, 50)}
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+    done = gallery.backfill(encode, attempts=2, batch_size=64, order="insertion")
+    assert set(done.failed) == set(gallery.failures()) == bad
+    assert gallery.failures()["item-7"] == "RuntimeError: no answer for 7"
+    assert (done.encoded, done.waiting) == (N - len(bad), len(bad))
+    assert len(gallery.search(world.v2[N], k=N)) == N
+    assert gallery.backfill(encode).encoded == 0
+    assert gallery.backfill(world.encode("v2"), retry_failed=True).encoded == len(bad)
+    assert gallery.failures() == {}
+
+
+def test_a_backfill_pauses_when_told_to(gallery: Gallery, world: World) -> None:
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+    seen: list[float] = []
+
+    def on_batch(progress: Any) -> bool:
+        seen.append(progress.expected_cosine)
+        return len(seen) < 3
+
+    done = gallery.backfill(world.encode("v2"), batch_size=50, on_batch=on_batch)
+    assert done.stopped
+    assert done.encoded == 150
+    assert seen == sorted(seen)
+
+
+def test_an_item_that_changes_while_it_is_encoded_keeps_the_change(gallery: Gallery, world: World) -> None:
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+
+    def encode(records: list[dict[str, int]]) -> np.ndarray:
+        if any(record["n"] == 5 for record in records):
+            gallery.add_vectors(["item-5"], world.v2[N : N + 1], payloads=[{"n": -1}])
+            gallery.delete(["item-6"])
+        return world.encode("v2")(records)
+
+    done = gallery.backfill(encode, budget=20, order="insertion")
+    assert (done.encoded, done.skipped) == (18, 2)
+    np.testing.assert_array_equal(gallery.vector("item-5"), world.v2[N])
+    assert "item-6" not in gallery
+
+
+def test_three_models_in_one_gallery_and_back_again(gallery: Gallery, world: World) -> None:
+    first, second = world.upgrades["v1", "v2", "gallery"], world.upgrades["v2", "v3", "gallery"]
+    before = answers(gallery, world.v1[N:])
+    gallery.apply(first)
+    gallery.backfill(world.encode("v2"), budget=120, order="insertion")
+    between = answers(gallery, world.v2[N:])
+    gallery.apply(second)
+    gallery.backfill(world.encode("v3"), budget=50, order="insertion")
+    a, b, c = np.arange(50), np.arange(50, 120), np.arange(120, N)
+    through = first.map_gallery(world.v1[c]).vectors
+    Q = world.v3[N:]
+    same(
+        answers(gallery, Q),
+        expected(
+            [
+                ("v3", Q, world.v3[a], a, ()),
+                ("v2", Q, second.map_gallery(world.v2[b]).vectors, b, (second,)),
+                ("v1", Q, second.map_gallery(through).vectors, c, (first, second)),
+            ]
+        ),
+    )
+    assert gallery.rollback().model == "v2"
+    assert answers(gallery, world.v2[N:]) == between
+    gallery.rollback()
+    assert answers(gallery, world.v1[N:]) == before
+    with pytest.raises(retrieval.UpgradeError, match="no upgrade is applied"):
+        gallery.rollback()
+
+
+def test_a_direct_map_spares_the_way_through_the_middle(gallery: Gallery, world: World) -> None:
+    straight = world.upgrades["v1", "v3", "gallery"]
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+    gallery.backfill(world.encode("v2"), budget=120, order="insertion")
+    second = world.upgrades["v2", "v3", "gallery"]
+    gallery.apply(second, direct=[straight])
+    b, c = np.arange(120), np.arange(120, N)
+    Q = world.v3[N:]
+    same(
+        answers(gallery, Q),
+        expected(
+            [
+                ("v3", Q, world.v3[:0], b[:0], ()),
+                ("v2", Q, second.map_gallery(world.v2[b]).vectors, b, (second,)),
+                ("v1", Q, straight.map_gallery(world.v1[c]).vectors, c, (straight,)),
+            ]
+        ),
+    )
+
+
+def test_query_maps_lead_through_two_models(gallery: Gallery, world: World) -> None:
+    first, second = world.upgrades["v1", "v2", "query"], world.upgrades["v2", "v3", "query"]
+    gallery.apply(first)
+    gallery.backfill(world.encode("v2"), budget=120, order="insertion")
+    gallery.apply(second)
+    gallery.backfill(world.encode("v3"), budget=50, order="insertion")
+    a, b, c = np.arange(50), np.arange(50, 120), np.arange(120, N)
+    Q = world.v3[N:]
+    through = second.map_query(Q)
+    same(
+        answers(gallery, Q),
+        expected(
+            [
+                ("v3", Q, world.v3[a], a, ()),
+                ("v2", through, world.v2[b], b, (second,)),
+                ("v1", first.map_query(through), world.v1[c], c, (first, second)),
+            ]
+        ),
+    )
+    with pytest.raises(retrieval.UpgradeError, match="'v2' only"):
+        gallery.vectors()
+
+
+def test_rows_of_a_query_map_cannot_be_rewritten_without_a_direct_map(gallery: Gallery, world: World) -> None:
+    gallery.apply(world.upgrades["v1", "v2", "query"])
+    before = answers(gallery, world.v2[N:])
+    with pytest.raises(retrieval.UpgradeError, match="direct="):
+        gallery.apply(world.upgrades["v2", "v3", "gallery"])
+    assert answers(gallery, world.v2[N:]) == before
+    gallery.apply(world.upgrades["v2", "v3", "gallery"], direct=[world.upgrades["v1", "v3", "gallery"]])
+    assert len(gallery.search(world.v3[N], k=N)) == N
+
+
+def test_writes_go_on_after_the_switch(gallery: Gallery, world: World) -> None:
+    upgrade = world.upgrades["v1", "v2", "gallery"]
+    gallery.apply(upgrade)
+    gallery.add_vectors(["new"], world.v2[N : N + 1], payloads=[{"n": N}])
+    gallery.add_vectors(["late"], world.v1[N + 1 : N + 2], payloads=[{"n": N + 1}], model="v1")
+    hit = gallery.search(world.v2[N], k=1)[0]
+    assert (hit.id, hit.model) == ("new", "v2")
+    np.testing.assert_array_equal(gallery.vector("late"), upgrade.map_gallery(world.v1[N + 1 : N + 2]).vectors[0])
+    # An old query finds old rows as they are, and new ones through the map.
+    assert gallery.search(world.v1[N + 1], k=1, model="v1")[0].id == "late"
+    assert "new" in {hit.id for hit in gallery.search(world.v1[N], k=20, model="v1")}
+    gallery.delete(["late"])
+    status = gallery.rollback()
+    assert (status.encoded, status.waiting) == (N, 1)
+    assert gallery.get("new") == {"n": N}
+    assert gallery.backfill(world.encode("v1")).encoded == 1
+    assert gallery.search(world.v1[N], k=1)[0].id == "new"
+
+
+def test_a_switch_is_seen_by_other_handles_whole(gallery: Gallery, world: World) -> None:
+    with Gallery.open(gallery.path) as other:
+        assert other.search(world.v1[N], k=1)[0].model == "v1"
+        gallery.apply(world.upgrades["v1", "v2", "gallery"])
+        assert other.dim == 12
+        assert answers(other, world.v2[N:]) == answers(gallery, world.v2[N:])
+        with pytest.raises(retrieval.InvalidVectorError, match="12"):
+            other.search(world.v1[N], k=1)
+
+
+def test_an_upgrade_that_does_not_fit_is_refused(gallery: Gallery, world: World) -> None:
+    with pytest.raises(retrieval.ModelMismatchError, match="starts from 'v2'"):
+        gallery.apply(world.upgrades["v2", "v3", "gallery"])
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+    with pytest.raises(retrieval.ModelMismatchError, match="starts from 'v1', but the gallery searches with 'v2'"):
+        gallery.apply(world.upgrades["v1", "v3", "gallery"])
+    with pytest.raises(retrieval.ModelMismatchError, match="no model 'v9'"):
+        gallery.search(world.v2[N], model="v9")
+    with pytest.raises(retrieval.NoEncoderError):
+        gallery.backfill()
+    with pytest.raises(ValueError, match="uncertian"):
+        gallery.backfill(world.encode("v2"), order="uncertian")
+    wrong = gallery.backfill(lambda records: np.ones((len(records), 3)), budget=2, attempts=1)
+    assert "expected vectors of shape (n, 12)" in next(iter(wrong.failed.values()))
+
+
+def test_an_index_serves_each_part(gallery: Gallery, world: World) -> None:
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+    gallery.backfill(world.encode("v2"), budget=200)
+    exact = answers(gallery, world.v2[N:])
+    gallery.optimize(index="HNSW16", recall=0.9)
+    mine = answers(gallery, world.v2[N:])
+    overlap = [
+        len({name for name, _, _ in a} & {name for name, _, _ in b}) / 7 for a, b in zip(mine, exact, strict=True)
+    ]
+    assert np.mean(overlap) > 0.9
