@@ -10,6 +10,7 @@ from vsa.errors import (
     LimitError,
     NewerFormatError,
     VSAError,
+    WorkerError,
 )
 from vsa.limits import Limits
 from vsa.memory import ItemMemory
@@ -29,6 +30,7 @@ __all__ = [
     "NewerFormatError",
     "Shares",
     "VSAError",
+    "WorkerError",
     "fields",
     "iter_json",
     "sample",

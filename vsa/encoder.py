@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -13,28 +13,26 @@ import numpy.typing as npt
 from vsa.binding import BindingKind, binding
 from vsa.bundler import Bundler
 from vsa.config import EncoderConfig
-from vsa.errors import InvalidRecordError
 from vsa.exchange import as_tensor
 from vsa.fields.base import Field, by_path
 from vsa.inspection import Inspection
-from vsa.leaves import Arrays, Node
+from vsa.leaves import Arrays
 from vsa.limits import Limits
 from vsa.memory import ItemMemory
-from vsa.reading import OnError, Source, iter_json
 from vsa.saving import Saving
 from vsa.shares import Shares
 from vsa.statistics import Statistics
+from vsa.streaming import BATCH, Streaming
 from vsa.weights import PathWeights
+from vsa.workers import checked_workers, each
 
 if TYPE_CHECKING:
     import torch
 
 Vectors = npt.NDArray[np.float32]
 
-_BATCH = 128
 
-
-class JSONEncoder(Saving, Inspection):
+class JSONEncoder(Saving, Inspection, Streaming):
     """JSON records to unit vectors, by binding each leaf to its path and adding up (MBAT).
 
     Ready as it is; `fit` makes rare words count more and puts numbers on their field's scale. Like records get
@@ -177,6 +175,7 @@ class JSONEncoder(Saving, Inspection):
         *,
         weights: dict[str, float] | None = None,
         normalize: bool = True,
+        workers: int = 1,
         as_torch: Literal[False] = False,
     ) -> Vectors: ...
 
@@ -187,6 +186,7 @@ class JSONEncoder(Saving, Inspection):
         *,
         weights: dict[str, float] | None = None,
         normalize: bool = True,
+        workers: int = 1,
         as_torch: Literal[True],
         device: str | torch.device | None = None,
     ) -> torch.Tensor: ...
@@ -197,6 +197,7 @@ class JSONEncoder(Saving, Inspection):
         *,
         weights: dict[str, float] | None = None,
         normalize: bool = True,
+        workers: int = 1,
         as_torch: bool = False,
         device: str | torch.device | None = None,
     ) -> Vectors | torch.Tensor:
@@ -210,6 +211,9 @@ class JSONEncoder(Saving, Inspection):
             Factors of paths and all that lies under them, such as ``{"title": 3, "price": 0}``.
         normalize : bool
             False gives the plain sums, as float64: exact whole numbers with the default binding.
+        workers : int
+            Processes to encode in, with the same vectors. Each starts anew, which takes seconds, and has caches of
+            `cache_bytes` of its own; programs need an ``if __name__ == "__main__":``.
         as_torch : bool
             Give a torch tensor; on the CPU it is the array itself, without a copy.
         device : str or torch.device, optional
@@ -228,16 +232,16 @@ class JSONEncoder(Saving, Inspection):
         TypeError
             If `records` is a single record rather than an iterable of records.
         ValueError
-            If all the leaves of a record have weight 0.
+            If all the leaves of a record have weight 0, or if several workers would have to share a `memory`.
+        WorkerError
+            If a worker process died.
         """
         if isinstance(records, (str, bytes, dict)):
             raise TypeError(
                 f"records must be an iterable of records, got one {type(records).__name__}; "
                 "use encode_one for a record, encode_jsonl for bytes and files"
             )
-        weight = PathWeights(weights).of if weights else None
-        memory = None if weights else self.memory
-        batches = self._batches(records, weight, normalize, memory)
+        batches = self._batches(records, weights, normalize, workers)
         dtype = np.float32 if normalize else np.float64
         if as_torch:
             return as_tensor(batches, self.dim, dtype, device)
@@ -253,85 +257,34 @@ class JSONEncoder(Saving, Inspection):
 
         The encoder's memory learns nothing here: single records are questions as a rule.
         """
-        row: Vectors = next(self._batches([record], PathWeights(weights).of if weights else None, True))[0]
+        row: Vectors = self._rows([record], 0, weights, True)[0]
         return row
 
-    def encode_jsonl(
-        self, source: Source, *, format: str = "auto", on_error: OnError = "raise", progress: bool = False
-    ) -> Vectors:
-        """Encode the records of a JSON Lines file, or of a file that is one JSON array.
-
-        Parameters
-        ----------
-        source : path, bytes or binary file object
-            ``"-"`` is standard input; gzip is recognised.
-        format, on_error
-            As `vsa.iter_json` takes them. Records beyond the limits count as errors too.
-        progress : bool
-            Show a count and rate on standard error, where that is a terminal.
-
-        Returns
-        -------
-        (n, dim) float32
-            Unit rows, in the order of the input.
-        """
-        lines = iter_json(source, format=format, on_error=on_error, limits=self.limits)
-        if progress:
-            from tqdm import tqdm
-
-            lines = tqdm(lines, unit=" records", disable=None)
-        parts: list[Vectors] = []
-        more = True
-        while more:
-            batch: list[tuple[int, Any]] = []
-            try:
-                batch.extend(islice(lines, _BATCH))
-                more = bool(batch)
-            except InvalidRecordError:
-                # The reader stopped at a bad line; an error in a record before it comes first.
-                self._forgiving(batch, on_error)
-                raise
-            parts.append(self._forgiving(batch, on_error))
-        return np.concatenate(parts)
-
-    def _forgiving(self, batch: list[tuple[int, Any]], on_error: OnError) -> Vectors:
-        """Encode a batch of (line, record), leaving out what `on_error` lets go."""
-        while True:
-            try:
-                return self.encode([record for _, record in batch])
-            except InvalidRecordError as error:
-                if error.record is None:
-                    raise
-                line = batch[error.record][0]
-                placed = type(error)(error.reason, line=line)
-                if on_error == "raise":
-                    raise placed from error
-                if callable(on_error):
-                    on_error(placed)
-                del batch[error.record]
-
     def _batches(
-        self,
-        records: Iterable[Any],
-        weight: Callable[[Node], float] | None,
-        normalize: bool,
-        memory: ItemMemory | None = None,
+        self, records: Iterable[Any], weights: dict[str, float] | None, normalize: bool, workers: int
     ) -> Iterator[npt.NDArray[Any]]:
-        stream = iter(records)
-        done = 0
-        while batch := list(islice(stream, _BATCH)):
-            with self._lock:
-                sums = self._ready().sums(batch, weight, done)
-            rows = self._unit(sums, done) if normalize else sums
-            if memory is not None:
+        calls = ((batch, first, weights, normalize) for first, batch in _numbered(records))
+        if checked_workers(workers) > 1:
+            self._without_memory(workers)
+            yield from each(self, "_rows", calls, workers)
+            return
+        for call in calls:
+            yield self._rows(*call)
+            if self.memory is not None and not weights:
                 with self._lock:
-                    memory.learn(batch, limits=self.limits)
-            yield rows
-            done += len(batch)
+                    self.memory.learn(call[0], limits=self.limits)
+
+    def _rows(
+        self, batch: list[Any], first: int, weights: dict[str, float] | None, normalize: bool
+    ) -> npt.NDArray[Any]:
+        """Vectors of a batch, whose first record has the number `first`."""
+        with self._lock:
+            sums = self._ready().sums(batch, PathWeights(weights).of if weights else None, first)
+        return self._unit(sums, first) if normalize else sums
 
     def _sums(self, records: list[Any]) -> npt.NDArray[np.float64]:
         """(n, dim) plain sums of records that are not to be remembered."""
-        return np.concatenate(list(self._batches(records, None, False)))
+        return np.concatenate([self._rows(batch, first, None, False) for first, batch in _numbered(records)])
 
     def _unit(self, sums: npt.NDArray[np.float64], first: int) -> Vectors:
         """Unit float32 rows; the squares of whole numbers add up exactly below 2**53."""
@@ -341,6 +294,18 @@ class JSONEncoder(Saving, Inspection):
             raise ValueError(f"record {empty} has no leaf of a weight above 0")
         sums /= norms[:, None]
         return sums.astype(np.float32)
+
+    def _without_memory(self, workers: int) -> None:
+        if self.memory is not None:
+            raise ValueError(f"an encoder with a memory learns in one process: workers must be 1, got {workers}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock and the caches."""
+        return {**self.__dict__, "_lock": None, "_bundler": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
 
     def _ready(self) -> Bundler:
         if self._bundler is None:
@@ -354,3 +319,12 @@ class JSONEncoder(Saving, Inspection):
                 fields=self._by_path,
             )
         return self._bundler
+
+
+def _numbered(records: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:
+    """Batches of records with the number of each one's first."""
+    stream = iter(records)
+    first = 0
+    while batch := list(islice(stream, BATCH)):
+        yield first, batch
+        first += len(batch)

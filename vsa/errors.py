@@ -6,6 +6,7 @@
     ├── InvalidRecordError (ValueError)   a value that is not JSON, or a line that does not parse
     │   └── LimitError                    a value beyond the limits: depth, string length, leaves, line length
     ├── FieldError (ValueError)           a field of `vsa.fields` that gives something else than it must
+    ├── WorkerError (RuntimeError)        a worker process died
     └── EncoderStateError (ValueError)    a saved encoder that is damaged or altered
         └── NewerFormatError              a saved encoder of a later format version
 
@@ -50,6 +51,10 @@ class LimitError(InvalidRecordError):
 
 class FieldError(VSAError, ValueError):
     """A typed encoder of a field, or the text model in it, gives something else than it must."""
+
+
+class WorkerError(VSAError, RuntimeError):
+    """A worker process died, so that its records were not encoded."""
 
 
 class EncoderStateError(VSAError, ValueError):

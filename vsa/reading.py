@@ -18,6 +18,7 @@ import orjson
 
 from vsa.errors import InvalidRecordError, LimitError
 from vsa.limits import Limits
+from vsa.lines import cut_lines, parse_line
 
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 OnError = str | Callable[[InvalidRecordError], object]
@@ -72,8 +73,22 @@ def iter_json(
     >>> list(iter_json(b'[{"a": 1}, 2]'))
     [(1, {'a': 1}), (2, 2)]
     """
+    handle = handler(on_error)
+    for number, item in iter_items(source, format=format, on_error=on_error, limits=limits):
+        try:
+            value = parse_line(item, number) if type(item) is bytes else item
+        except InvalidRecordError as error:
+            handle(error)
+            continue
+        yield number, value
+
+
+def iter_items(
+    source: Source, *, format: str = "auto", on_error: OnError = "raise", limits: Limits | None = None
+) -> Iterator[tuple[int, Any]]:
+    """As `iter_json`, but the lines of JSON Lines come as bytes, for `vsa.lines.parse_line` to parse."""
     kind = Format(format)
-    handle = _handler(on_error)
+    handle = handler(on_error)
     bounds = limits or Limits()
     with _opened(source) as raw:
         first = raw.peek(1)[:1]
@@ -83,10 +98,11 @@ def iter_json(
         if kind is Format.ARRAY or (kind is Format.AUTO and first == b"["):
             yield from _elements(raw, handle, bounds.line)
         else:
-            yield from _lines(raw, handle, bounds.line)
+            yield from cut_lines(raw, handle, bounds.line)
 
 
-def _handler(on_error: OnError) -> Callable[[InvalidRecordError], object]:
+def handler(on_error: OnError) -> Callable[[InvalidRecordError], object]:
+    """What to call with an error."""
     if callable(on_error):
         return on_error
     if on_error == "skip":
@@ -151,44 +167,6 @@ class _ReadOnly(io.RawIOBase):
             raise TypeError("the file is open in text mode; open it in binary mode ('rb')")
         buffer[: len(data)] = data
         return len(data)
-
-
-def _lines(
-    raw: io.BufferedReader, handle: Callable[[InvalidRecordError], object], longest: int
-) -> Iterator[tuple[int, Any]]:
-    number = 0
-    loads = orjson.loads
-    while line := raw.readline(longest + 1):
-        number += 1
-        if len(line) > longest and not line.endswith(b"\n"):
-            while (rest := raw.readline(_CHUNK)) and not rest.endswith(b"\n"):
-                pass
-            handle(LimitError(f"longer than {longest:,} bytes (limits.line)", line=number))
-            continue
-        try:
-            value = loads(line)
-        except orjson.JSONDecodeError as error:
-            if not line.strip(b" \t\r\n"):
-                continue
-            handle(_reworded(error, line, number, ended=not line.endswith(b"\n")))
-            continue
-        yield number, value
-
-
-def _reworded(error: orjson.JSONDecodeError, line: bytes, number: int, *, ended: bool) -> InvalidRecordError:
-    """The parser's complaint with the line's number in the file, and the likely cause."""
-    if "ecursion" in error.msg or "depth limit" in error.msg:
-        return LimitError("nested deeper than 1024 levels (limits.depth)", line=number)
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        return InvalidRecordError(f"not UTF-8: {fault.reason} at byte {fault.start + 1}", line=number)
-    reason = f"not JSON: {error.msg} at column {error.pos + 1}"
-    if ended and error.pos >= len(line.rstrip()) - 1:
-        reason += "; the input ends here, was it cut?"
-    elif line.lstrip()[:1] in b"{[" and number == 1 and line.rstrip() in (b"{", b"["):
-        reason += "; give one value a line, or one JSON array"
-    return InvalidRecordError(reason, line=number)
 
 
 def _no_constant(name: str) -> Any:

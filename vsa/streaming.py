@@ -1,0 +1,137 @@
+"""Encoding files: lines to batches, batches to vectors, errors to whoever asked for them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsa.errors import InvalidRecordError
+from vsa.limits import Limits
+from vsa.lines import parse_line
+from vsa.reading import OnError, Source, handler, iter_items
+from vsa.workers import checked_workers, each
+
+BATCH = 128
+"""Records encoded together. More of them alive at once cost the garbage collector more than they save."""
+
+Vectors = npt.NDArray[np.float32]
+Item = tuple[int, Any]
+
+
+class Streaming(ABC):
+    """The part of `vsa.JSONEncoder` that encodes files."""
+
+    limits: Limits
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Length of the vectors."""
+
+    @abstractmethod
+    def encode(self, records: Any) -> npt.NDArray[Any]:
+        """Encode records; see `vsa.JSONEncoder.encode`."""
+
+    @abstractmethod
+    def _without_memory(self, workers: int) -> None:
+        """ValueError if several workers would have to share a memory."""
+
+    def encode_jsonl(
+        self,
+        source: Source,
+        *,
+        format: str = "auto",
+        on_error: OnError = "raise",
+        progress: bool = False,
+        workers: int = 1,
+    ) -> Vectors:
+        """Encode the records of a JSON Lines file, or of a file that is one JSON array.
+
+        Parameters
+        ----------
+        source : path, bytes or binary file object
+            ``"-"`` is standard input; gzip is recognised.
+        format, on_error
+            As `vsa.iter_json` takes them. Records beyond the limits count as errors too.
+        progress : bool
+            Show a count and rate on standard error, where that is a terminal.
+        workers : int
+            Processes to encode in, with the same vectors; see `encode`. This one reads and cuts lines.
+
+        Returns
+        -------
+        (n, dim) float32
+            Unit rows, in the order of the input.
+
+        Raises
+        ------
+        InvalidRecordError, LimitError
+            With `line` set, unless `on_error` lets it go.
+        WorkerError
+            If a worker process died.
+        """
+        handle = handler(on_error)
+        batches = _batches(iter_items(source, format=format, on_error=on_error, limits=self.limits))
+        if checked_workers(workers) > 1:
+            self._without_memory(workers)
+            results = each(self, "_settled", ((batch,) for batch in batches), workers)
+        else:
+            results = map(self._settled, batches)
+        if progress:
+            results = _shown(results)
+        parts: list[Vectors] = [np.zeros((0, self.dim), np.float32)]
+        for rows, errors in results:
+            for error in errors:
+                handle(error)
+            parts.append(rows)
+        return np.concatenate(parts)
+
+    def _settled(self, batch: list[Item]) -> tuple[Vectors, list[InvalidRecordError]]:
+        """Vectors of the good ones of a batch of (number, line or value), and what is wrong with the others."""
+        errors: list[InvalidRecordError] = []
+        good: list[Item] = []
+        for number, item in batch:
+            try:
+                good.append((number, parse_line(item, number) if type(item) is bytes else item))
+            except InvalidRecordError as error:
+                errors.append(error)
+        while True:
+            try:
+                rows = self.encode([value for _, value in good])
+                break
+            except InvalidRecordError as error:
+                if error.record is None:
+                    raise
+                number, _ = good.pop(error.record)
+                errors.append(type(error)(error.reason, line=number))
+        return rows, sorted(errors, key=lambda error: error.line or 0)
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """Lists of items; where the reader stops at something bad, those before it come first."""
+    while True:
+        batch: list[Item] = []
+        try:
+            batch.extend(islice(items, BATCH))
+        except InvalidRecordError:
+            if batch:
+                yield batch
+            raise
+        if not batch:
+            return
+        yield batch
+
+
+def _shown(results: Iterator[tuple[Vectors, Any]]) -> Iterator[tuple[Vectors, Any]]:
+    """The results, with their rows counted on standard error."""
+    from tqdm import tqdm
+
+    with tqdm(unit=" records", disable=None) as bar:
+        for rows, errors in results:
+            bar.update(len(rows))
+            yield rows, errors
