@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -43,12 +43,21 @@ def saved(encoder: Any) -> bytes | None:
     return None
 
 
-def restored(data: bytes) -> Encoder:
-    """The encoder that `saved` wrote."""
+def restored(data: bytes, fields: Mapping[str, Any] | None = None) -> Encoder:
+    """The encoder that `saved` wrote, with the text models that it has at some paths.
+
+    Raises
+    ------
+    NoEncoderError
+        If it has a text model that is not in `fields`.
+    """
     import vsa
 
     kind: Any = vsa.JSONEncoder
-    encoder: Encoder = kind.from_bytes(data)
+    try:
+        encoder: Encoder = kind.from_bytes(data, fields=fields)
+    except vsa.MissingFieldError as error:
+        raise NoEncoderError(f"{error}, as in Gallery.open(path, fields=...)") from error
     return encoder
 
 

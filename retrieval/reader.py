@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, overload
@@ -33,6 +33,7 @@ class GalleryReader:
         self._store = store
         self._searcher = Searcher(store, device)
         self._encoders = {} if encoder is None else {encoder.name: encoder}
+        self._fields: Mapping[str, Any] | None = None
 
     @classmethod
     def open(
@@ -41,6 +42,7 @@ class GalleryReader:
         *,
         dim: int | None = None,
         encoder: Encoder | None = None,
+        fields: Mapping[str, Any] | None = None,
         device: str = "auto",
         timeout: float = 30.0,
     ) -> Self:
@@ -53,6 +55,8 @@ class GalleryReader:
             The width you expect; another one is an error.
         encoder : Encoder, optional
             Needed for record queries where the gallery was made with an encoder that is no `vsa.JSONEncoder`.
+        fields : mapping of str to callable or vsa.fields.TextModel, optional
+            The text models of the gallery's own encoder, by path, as `vsa.JSONEncoder.load` takes them.
         device : {"auto", "cpu", "cuda", "cuda:1"}
             Where exact searches run; "auto" takes a GPU if there is one and the vectors fit, and `info` says why.
         timeout : float
@@ -67,6 +71,7 @@ class GalleryReader:
         checked_device(device)
         store = Store.open(Path(path), float(timeout))
         gallery = cls._opened(store, encoder, device)
+        gallery._fields = fields
         if dim is not None and dim != (there := gallery.dim):
             gallery.close()
             raise ModelMismatchError(f"{path}: holds vectors of dim {there}, not of dim {dim}")
@@ -116,7 +121,8 @@ class GalleryReader:
             with self._store.snapshot() as snapshot:
                 data = snapshot.encoder(model.model)
             if data is not None:
-                known = self._encoders[model.name] = check_encoder(restored(data), model.name, model.dim)
+                encoder = restored(data, self._fields)
+                known = self._encoders[model.name] = check_encoder(encoder, model.name, model.dim)
         return known
 
     def _required_encoder(self) -> Encoder:

@@ -8,6 +8,7 @@
     ├── FieldError (ValueError)           a field of `vsa.fields` that gives something else than it must
     ├── WorkerError (RuntimeError)        a worker process died
     └── EncoderStateError (ValueError)    a saved encoder that is damaged or altered
+        ├── MissingFieldError             a saved encoder with a text model, which has to be given again
         └── NewerFormatError              a saved encoder of a later format version
 
 Bad arguments raise plain ``ValueError`` or ``TypeError``.
@@ -59,6 +60,10 @@ class WorkerError(VSAError, RuntimeError):
 
 class EncoderStateError(VSAError, ValueError):
     """A saved encoder is damaged, altered or not an encoder at all."""
+
+
+class MissingFieldError(EncoderStateError):
+    """A saved encoder has a field that no file can hold, such as a text model, and it was not given again."""
 
 
 class NewerFormatError(EncoderStateError):

@@ -72,8 +72,8 @@ class Saving(ABC):
         Raises
         ------
         EncoderStateError
-            If the document is cut, altered or something else, or a text model is missing from `fields`;
-            `NewerFormatError` if it is of a later version.
+            If the document is cut, altered or something else; `NewerFormatError` if it is of a later version,
+            `MissingFieldError` if a text model of it is not in `fields`.
         FieldError
             If a field is given that is not the one that was saved.
         """

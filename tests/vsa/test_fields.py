@@ -224,7 +224,7 @@ def test_saved_encoders_ask_for_their_text_models_and_come_back_to_the_bit(tmp_p
         assert back.name == encoder.name
         assert back.encode(RECORDS).tobytes() == encoder.encode(RECORDS).tobytes()
     for wrong, error, words in [
-        (None, vsa.EncoderStateError, r"a text model \(name 'lengths', dim 3\) at 'text'.*fields=\{'text': your_call"),
+        (None, vsa.MissingFieldError, r"a text model \(name 'lengths', dim 3\) at 'text'.*fields=\{'text': your_call"),
         ({"text": 3}, vsa.FieldError, "no field nor the callable of a text model: int"),
         ({"text": fields.TextModel(embed, dim=3)}, vsa.FieldError, "expected text-model .*'lengths'.*got text-model"),
         ({"text": lambda t: [[0, 1, 0]] * len(t)}, vsa.FieldError, "this text model is not the one"),

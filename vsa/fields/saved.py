@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vsa.errors import EncoderStateError, FieldError
+from vsa.errors import FieldError, MissingFieldError
 from vsa.fields.base import Field
 from vsa.fields.lat_long import LatLong
 from vsa.fields.moments import Timestamp, Year
@@ -57,7 +57,7 @@ def restore(saved: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[s
 
     Raises
     ------
-    EncoderStateError
+    MissingFieldError
         If a field is missing that cannot be made from what was saved.
     FieldError
         If one is given that the encoder does not have, or another than it was saved with.
@@ -76,9 +76,8 @@ def _restored(path: str, config: dict[str, Any], given: Any) -> Field:
             return _WHOLE[kind](**config)
         what = f"a text model (name {config['name']!r}, dim {config['dim']})" if kind == "text-model" else repr(kind)
         again = "your_callable" if kind == "text-model" else "..."
-        raise EncoderStateError(
-            f"the encoder has {what} at {path!r}, which a file cannot hold; give it again: "
-            f"JSONEncoder.load(path, fields={{{path!r}: {again}}})"
+        raise MissingFieldError(
+            f"the encoder has {what} at {path!r}, which a file cannot hold; give it again: fields={{{path!r}: {again}}}"
         )
     field: Any = given
     if kind == "text-model" and not isinstance(given, Field) and callable(given):
