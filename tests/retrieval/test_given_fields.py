@@ -28,9 +28,7 @@ def test_a_gallery_asks_for_its_text_model_and_searches_with_it(tmp_path: Path):
         assert [(hit.id, hit.score) for hit in gallery.search({"about": "sea sea sea"}, k=4)] == expected
     with retrieval.Gallery.open(tmp_path / "g") as gallery:
         assert gallery.search(encoder.encode_one(RECORDS[0]), k=1)[0].id == "0"
-        with pytest.raises(
-            retrieval.NoEncoderError, match=r"'counts'.*at 'about'.*Gallery.open\(path, f"
-        ):
+        with pytest.raises(retrieval.NoEncoderError, match=r"'counts'.*at 'about'.*Gallery.open\(path, f"):
             gallery.search({"about": "sea"})
     with (
         retrieval.Gallery.open(tmp_path / "g", fields={"about": lambda texts: embed(texts)[:, ::-1]}) as gallery,

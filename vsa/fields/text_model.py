@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -38,7 +39,8 @@ class TextModel:
     name : str, optional
         Of the model; the encoder's name depends on it. Give it, so that galleries tell models apart.
     weight : float
-        Of the model's vector beside other leaves, up to 16; 1 is the size of one word as rare as can be.
+        Of the model's vector beside other leaves, up to 16; 1 is the size of one word as rare as can be. What is
+        said in few words bears 1 and more; long descriptions that some records lack want .5 or less.
     ordinary : float
         Weight of the text's words and exact value beside it, from 0 to 16. Model numbers and names are what
         embeddings blur.
@@ -53,8 +55,8 @@ class TextModel:
     and a text whose vector is zero, is an ordinary leaf.
 
     A vector is brought to unit length, padded with zeros to the encoder's dim and turned by a seeded orthonormal
-    map, (HD)³ of `vsa.binding`; so the cosine of two texts is that of the model, to about 5e-6 at dim 1024. Its
-    entries are then rounded to whole numbers (their root mean square is 6,144 at weight 1), so sums stay exact and
+    map, (HD)³ of `vsa.binding`; so the cosine of two texts is that of the model, to about 1e-5 at dim 1024. Its
+    entries are then rounded to whole numbers (their root mean square is 6,144 × weight), so sums stay exact and
     equal outputs of `embed` give equal bits, on every machine. Where the model is wider than the encoder, the
     turned vector is cut to the encoder's dim and cosines stray by about 1/√dim.
 
@@ -78,7 +80,7 @@ class TextModel:
         dim: int,
         *,
         name: str | None = None,
-        weight: float = 1.0,
+        weight: float = 0.7,
         ordinary: float = 1.0,
         anywhere: bool = False,
         cache_bytes: int = 64 << 20,
@@ -101,6 +103,21 @@ class TextModel:
         self._most = cache_bytes // (4 * dim)
         self._known: OrderedDict[bytes, npt.NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For worker processes: all but the cache and its lock."""
+        try:
+            pickle.dumps(self._embed)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise FieldError(
+                f"{self} cannot go to other processes, since its embed cannot be pickled ({error}); "
+                "make it a function of a module, or take workers=1"
+            ) from error
+        return {name: value for name, value in vars(self).items() if name not in ("_known", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._known, self._lock = OrderedDict(), threading.Lock()
 
     def __repr__(self) -> str:
         return f"TextModel(dim={self.dim}, name={self.name!r}, weight={self.weight}, ordinary={self.ordinary})"
