@@ -7,7 +7,17 @@ from dataclasses import replace
 
 from retrieval.carrying import Carrier, digest_of, keep_upgrade, saved_upgrade
 from retrieval.errors import ModelMismatchError, UpgradeError
-from retrieval.lineage import REWRITES, Lineage, Mapping, Step, StepState, read_lineage, write_mapping, write_step
+from retrieval.lineage import (
+    REWRITES,
+    Lineage,
+    Mapping,
+    Step,
+    StepState,
+    dropped_key,
+    read_lineage,
+    write_mapping,
+    write_step,
+)
 from retrieval.progress import Progress
 from retrieval.rows import Model
 from retrieval.schema import translated
@@ -191,8 +201,3 @@ def rollback(store: Store) -> Step:
                 write_step(writer.connection, replace(one, state=StepState.ROLLED_BACK.value))
         writer.activate(step.before)
     return step
-
-
-def dropped_key(model: int) -> str:
-    """Name of the setting that holds how many vectors of a model were dropped."""
-    return f"dropped.{model}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -15,15 +15,15 @@ from retrieval.carrying import load_upgrade, mapped
 from retrieval.checksums import id_hashes
 from retrieval.encoding import unit_rows
 from retrieval.errors import UpgradeError
-from retrieval.lineage import REWRITES
+from retrieval.lineage import REWRITES, dropped_key
 from retrieval.payload import load
 from retrieval.rows import Model
 from retrieval.schema import translated
 from retrieval.snapshot import Record, Snapshot
 from retrieval.store import Store
 
-Encode = Callable[[Sequence[Any]], Any]
-"""(records) -> (n, dim) vectors of the new model."""
+Encode = Callable[[list[Any]], Any]
+"""(payloads or ids) -> (n, dim) vectors of the new model."""
 
 _MESSAGE = 500
 # Squared distance of unit vectors that have nothing in common.
@@ -167,9 +167,14 @@ def backfill(
     attempts: int,
     retry_failed: bool,
     seed: int,
+    by_id: bool,
     on_batch: Callable[[BackfillProgress], object] | None,
 ) -> Backfill:
     """Encode items that have no vector of the model in use; parameters and errors as `Gallery.backfill`."""
+
+    def asked(records: list[Record]) -> Any:
+        return encode([one.id if by_id else load(one.codec, one.payload) for one in records])
+
     with store.snapshot() as snapshot:
         model = snapshot.active
         queue = _queue(snapshot, model, order, seed, None if retry_failed else attempts)
@@ -182,7 +187,7 @@ def backfill(
     for start in range(0, len(queue), batch_size):
         with store.snapshot() as snapshot:
             records = _still_waiting(snapshot, model, queue[start : start + batch_size])
-        vectors, errors = _encoded(encode, records, model, attempts)
+        vectors, errors = _encoded(asked, records, model, attempts)
         done, gained = _stored(store, model, vectors, errors, attempts)
         quality = quality.after(done, gained)
         encoded += done
@@ -266,7 +271,7 @@ def _still_waiting(snapshot: Snapshot, model: Model, items: NDArray[np.int64]) -
 
 
 def _encoded(
-    encode: Encode, records: list[Record], model: Model, attempts: int
+    encode: Callable[[list[Record]], Any], records: list[Record], model: Model, attempts: int
 ) -> tuple[list[tuple[Record, NDArray[np.float32]]], list[tuple[Record, str]]]:
     """(record, vector) pairs of what encodes, and (record, error) pairs of what does not.
 
@@ -292,8 +297,8 @@ def _encoded(
     return vectors, errors
 
 
-def _vectors(encode: Encode, records: list[Record], model: Model) -> NDArray[np.float32]:
-    X = unit_rows(encode([load(record.codec, record.payload) for record in records]), model.dim)
+def _vectors(encode: Callable[[list[Record]], Any], records: list[Record], model: Model) -> NDArray[np.float32]:
+    X = unit_rows(encode(records), model.dim)
     if len(X) != len(records):
         raise ValueError(f"the encoder made {len(X)} vectors of {len(records)} records")
     return X
@@ -394,5 +399,5 @@ def status(snapshot: Snapshot) -> UpgradeStatus:
         failed=sum(1 for _ in failures(snapshot)),
         by_origin=by_origin,
         expected_cosine=Quality.of(snapshot).expected_cosine,
-        can_roll_back=last is not None and snapshot.setting(f"dropped.{last.before}") is None,
+        can_roll_back=last is not None and snapshot.setting(dropped_key(last.before)) is None,
     )

@@ -6,20 +6,22 @@ import hashlib
 import tempfile
 from collections import OrderedDict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.checksums import id_hashes
-from retrieval.compat.correction import Mapped
 from retrieval.errors import ModelMismatchError
 from retrieval.lineage import Lineage, Mapping
 from retrieval.rows import Model
 from retrieval.schema import damaged, translated
 from retrieval.snapshot import Snapshot
-from retrieval.upgrade import Upgrade
 from retrieval.writing import Writer
+
+if TYPE_CHECKING:
+    from retrieval.compat.correction import Mapped
+    from retrieval.upgrade import Upgrade
 
 _PART_BYTES = 1 << 20
 # From so many pairs on, neighbours are sought in cells: a comparison with all of them would take hours a million rows.
@@ -141,6 +143,8 @@ def carry_new(writer: Writer, model: Model, items: NDArray[np.int64], names: lis
     ModelMismatchError
         If no upgrade leads from that model to the one in use.
     """
+    from retrieval.compat.correction import Mapped
+
     snapshot = Snapshot(writer.folder, writer.connection)
     legs = snapshot.lineage.legs(writer.state.active)
     if all(leg.origin != model.model for leg in legs):
@@ -250,6 +254,9 @@ class Upgrades:
 
 def load_upgrade(snapshot: Snapshot, number: int, digest: str) -> Upgrade:
     """Read an upgrade from the store; raises DamagedGalleryError if its bytes were altered."""
+    # SciPy, which the maps bring, is not for galleries that were never upgraded.
+    from retrieval.upgrade import Upgrade
+
     with translated(snapshot.folder):
         parts = snapshot.connection.execute(
             "SELECT data FROM upgrade_parts WHERE upgrade = ? ORDER BY part", (number,)

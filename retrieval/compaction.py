@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.checksums import added, id_hashes, placement_hashes, removed
+from retrieval.errors import UpgradeError
+from retrieval.lineage import dropped_key
 from retrieval.rows import Model
 from retrieval.schema import damaged, database, translated
+from retrieval.snapshot import Snapshot, model_of
 from retrieval.store import Store
 from retrieval.writing import BLOCK_BYTES, Writer
 
@@ -24,8 +27,10 @@ class Compaction:
     after: int
 
 
-def compact(store: Store) -> Compaction:
+def compact(store: Store, drop: str | None = None) -> Compaction:
     """Rewrite blocks of vectors that hold dead rows or are small, forget tombstones, and shrink the file.
+
+    `drop` names a model whose vectors go as well; parameters and errors as `Gallery.compact`.
 
     Notes
     -----
@@ -34,11 +39,36 @@ def compact(store: Store) -> Compaction:
     """
     before = _size(store)
     with store.write() as writer, translated(store.folder):
+        if drop is not None:
+            _drop(writer, drop)
         for model in list(writer.models.values()):
             _rewrite_blocks(writer, model)
         _forget_tombstones(writer)
     store.shrink()
     return Compaction(before, _size(store))
+
+
+def _drop(writer: Writer, name: str) -> None:
+    """Take the vectors of a model that was left, none of which may be the only one that searches have of an item."""
+    snapshot = Snapshot(writer.folder, writer.connection)
+    model = model_of(snapshot, name)
+    active = snapshot.active
+    if model.model == active.model:
+        raise UpgradeError(f"{writer.folder}: searches use {name!r}; its vectors cannot be dropped")
+    stand_ins = [active.model, *(one.model for one in snapshot.lineage.mappings if one.space == active.model)]
+    (needed,) = writer.connection.execute(
+        "SELECT count(*) FROM placements AS p WHERE p.model = ? AND NOT EXISTS (SELECT 1 FROM placements AS q "
+        f"WHERE q.item = p.item AND q.model IN ({', '.join(map(str, stand_ins))}))",
+        (model.model,),
+    ).fetchone()
+    if needed:
+        raise UpgradeError(
+            f"{writer.folder}: {needed} items have no other vector than that of {name!r} to be found by; "
+            f"backfill them first"
+        )
+    if model.count:
+        writer.set(dropped_key(model.model), str(model.count))
+        writer.clear(model.model)
 
 
 def _size(store: Store) -> int:

@@ -68,11 +68,20 @@ class GalleryEdits(GallerySurveys):
                 raise _unknown(missing, "nothing was deleted")
         return len(names)
 
-    def compact(self) -> Compaction:
+    def compact(self, *, drop: str | None = None) -> Compaction:
         """Give the space of deleted and replaced items back.
+
+        Parameters
+        ----------
+        drop : str, optional
+            Drops the vectors of a model before an upgrade as well. There is no way back to it then.
 
         Raises
         ------
+        ModelMismatchError
+            If the gallery has no such model.
+        UpgradeError
+            If searches use the model, or find some items by its vectors only.
         GalleryBusyError
 
         Notes
@@ -80,7 +89,7 @@ class GalleryEdits(GallerySurveys):
         Needs free disk for a second copy while it runs; memory for one block and 24 bytes a vector. Other writers
         wait, readers go on.
         """
-        return compact(self._store)
+        return compact(self._store, drop)
 
 
 def _unknown(missing: Sequence[str], so: str) -> UnknownIdError:

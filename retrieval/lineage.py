@@ -185,3 +185,8 @@ def write_mapping(connection: sqlite3.Connection, mapping: Mapping) -> None:
     """Insert or replace the row of a mapping."""
     values = (mapping.model, mapping.origin, mapping.space, json.dumps(mapping.via))
     connection.execute("INSERT OR REPLACE INTO mappings VALUES (?, ?, ?, ?, ?)", (*values, row_crc(*values)))
+
+
+def dropped_key(model: int) -> str:
+    """Name of the setting that holds how many vectors of a model were dropped."""
+    return f"dropped.{model}"

@@ -19,7 +19,8 @@ from retrieval.hits import Hit, HitLists
 from retrieval.ids import checked_id
 from retrieval.payload import load
 from retrieval.rows import Model
-from retrieval.searching import Searcher, model_of
+from retrieval.searching import Searcher
+from retrieval.snapshot import model_of
 from retrieval.store import Store
 
 Where = dict[str, Any]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import ann, indexfile, tuning
+from retrieval.asked import Asked
 from retrieval.carrying import Upgrades
 from retrieval.device import DeviceScan
 from retrieval.errors import GalleryBusyError, ModelMismatchError, ReadOnlyGalleryError
@@ -17,10 +18,9 @@ from retrieval.hits import HitLists
 from retrieval.liveindex import LiveIndex
 from retrieval.plan import FLAT, Plan, hash_key, plan_key
 from retrieval.progress import Progress
-from retrieval.rows import Model
 from retrieval.selection import Selector
 from retrieval.sharing import SharedLock
-from retrieval.snapshot import Row, Snapshot
+from retrieval.snapshot import Row, Snapshot, model_of
 from retrieval.store import Store
 from retrieval.tuning import Wanted
 from retrieval.vectors import VectorTable
@@ -35,7 +35,8 @@ class Searcher:
         self._store = store
         self._lock = SharedLock()
         self._selector = Selector()
-        self._upgrades = Upgrades()
+        self.upgrades = Upgrades()
+        self.asked = Asked()
         self._tables: dict[int, VectorTable] = {}
         self._lives: dict[int, LiveIndex | None] = {}
         self._views: dict[int, View] = {}
@@ -107,8 +108,8 @@ class Searcher:
                     snapshot.models[leg.origin].name,
                     table,
                     self._lives.get(leg.model),
-                    tuple((self._upgrades.get(snapshot, number), back) for number, back in leg.roads),
-                    tuple(self._upgrades.get(snapshot, number) for number in leg.scales),
+                    tuple((self.upgrades.get(snapshot, number), back) for number, back in leg.roads),
+                    tuple(self.upgrades.get(snapshot, number) for number in leg.scales),
                     np.flatnonzero(~hidden) if hidden.any() else None,
                 )
             )
@@ -196,6 +197,8 @@ class Searcher:
                 raise ModelMismatchError(
                     f"the gallery was switched to {view.parts[0].origin!r} with dim {dim} meanwhile; ask again"
                 )
+            if snapshot.lineage.steps:
+                self.asked.keep(view.parts[0].origin, Q)
             found = self._found(snapshot, view, Q, k, where)
             rows: dict[int, Row] = {}
             if payloads and found.items.size:
@@ -212,16 +215,3 @@ class Searcher:
         table = view.parts[0].table
         rows, scores = self._selector.search(snapshot, table, Q, k, where)
         return Found(np.zeros(rows.shape, dtype=np.int64), rows, table.items[rows], scores)
-
-
-def model_of(snapshot: Snapshot, name: str | None) -> Model:
-    """The model of a name, or the one that searches use; only such as have made vectors, no mapped ones."""
-    if name is None:
-        return snapshot.active
-    made = {mapping.model for mapping in snapshot.lineage.mappings}
-    natives = [model for model in snapshot.models.values() if model.model not in made]
-    for model in natives:
-        if model.name == name:
-            return model
-    known = ", ".join(repr(model.name) for model in natives)
-    raise ModelMismatchError(f"the gallery has no model {name!r}; it has {known}")

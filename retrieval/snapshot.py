@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.checksums import added, id_hashes, payload_crc, row_crc
+from retrieval.errors import ModelMismatchError
 from retrieval.lineage import Lineage, read_lineage
 from retrieval.rows import Model, State, Storage, read_models, read_state
 from retrieval.schema import damaged, translated
@@ -199,3 +200,16 @@ def decoded(data: bytes, model: Model) -> NDArray[np.float32]:
     # Rounding to 11 bits moves the length by up to 5e-4, which a cosine must not show.
     rows /= np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None].astype(np.float32)
     return rows
+
+
+def model_of(snapshot: Snapshot, name: str | None) -> Model:
+    """The model of a name, or the one that searches use; only such as have made vectors, no mapped ones."""
+    if name is None:
+        return snapshot.active
+    made = {mapping.model for mapping in snapshot.lineage.mappings}
+    natives = [model for model in snapshot.models.values() if model.model not in made]
+    for model in natives:
+        if model.name == name:
+            return model
+    known = ", ".join(repr(model.name) for model in natives)
+    raise ModelMismatchError(f"the gallery has no model {name!r}; it has {known}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrieval.edits import GalleryEdits
 from retrieval.encoding import Encoder, check_encoder, saved
+from retrieval.encoding import queries as unit_queries
 from retrieval.errors import ModelMismatchError
 from retrieval.progress import Progress, reporter
 
 if TYPE_CHECKING:
     from retrieval.backfilling import Backfill, BackfillProgress, Encode, UpgradeStatus
+    from retrieval.health import Health
     from retrieval.upgrade import Upgrade
 
 
@@ -91,6 +93,7 @@ class GalleryUpgrades(GalleryEdits):
         attempts: int = 3,
         retry_failed: bool = False,
         seed: int = 0,
+        by_id: bool = False,
         on_batch: Callable[[BackfillProgress], object] | None = None,
         progress: Progress | bool | None = None,
     ) -> Backfill:
@@ -113,6 +116,8 @@ class GalleryUpgrades(GalleryEdits):
             vector, and are left out of later calls unless `retry_failed`.
         seed : int
             Draws a random order.
+        by_id : bool
+            Gives `encode` a list of ids instead of payloads.
         on_batch : callable, optional
             Called with a `BackfillProgress` after each batch; returning False pauses: the call ends there.
         progress : callable, bool or None
@@ -150,6 +155,7 @@ class GalleryUpgrades(GalleryEdits):
         if isinstance(encode, Encoder):
             check_encoder(encode, self.model, self.dim)
             encode = encode.encode
+            by_id = False
         with reporter(progress, unit="item") as report:
 
             def told(so_far: BackfillProgress) -> object:
@@ -166,6 +172,7 @@ class GalleryUpgrades(GalleryEdits):
                 attempts=attempts,
                 retry_failed=retry_failed,
                 seed=seed,
+                by_id=by_id,
                 on_batch=told,
             )
 
@@ -193,6 +200,35 @@ class GalleryUpgrades(GalleryEdits):
 
         with self._store.snapshot() as snapshot:
             return backfilling.status(snapshot)
+
+    def health(self, queries: Any = None, *, rows: int = 20_000, seed: int = 0) -> Health:
+        """Whether vectors and queries still look like what the last upgrade was fitted on.
+
+        Notices rows and queries that have drifted, mapped rows outside the pairs' support, and vectors that claim
+        one model and look like another of the same dim.
+
+        Parameters
+        ----------
+        queries : vectors or records, optional
+            Queries to look at; by default the last 2,000 that this handle searched for.
+        rows : int
+            Most vectors to look at: the newest half, and a sample of the others.
+        seed : int
+            Draws the sample.
+
+        Notes
+        -----
+        O(rows * dim * 64) time, and one pass over the store's vectors of the model in use.
+        """
+        from retrieval import health
+
+        asked = self._model()
+        if queries is None:
+            Q = self._searcher.asked.last(asked.name, asked.dim)
+        else:
+            Q = unit_queries(queries, asked.dim, self._encoder_for(queries, asked))[0]
+        with self._store.snapshot() as snapshot:
+            return health.examine(snapshot, self._searcher.upgrades, rows, seed, Q)
 
     def failures(self) -> dict[str, str]:
         """Error by id, of items that a backfill to the model in use could not encode."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from retrieval import exact
 from retrieval.exact import Scan
 from retrieval.lineage import Leg
 from retrieval.liveindex import LiveIndex
-from retrieval.upgrade import Upgrade
 from retrieval.vectors import VectorTable
+
+if TYPE_CHECKING:
+    from retrieval.upgrade import Upgrade
 
 # Where fewer rows than this share are in sight, comparing just those beats searching all for enough of them.
 _SPARSE = 1 / 8

@@ -351,3 +351,54 @@ def test_an_index_serves_each_part(gallery: Gallery, world: World) -> None:
         len({name for name, _, _ in a} & {name for name, _, _ in b}) / 7 for a, b in zip(mine, exact, strict=True)
     ]
     assert np.mean(overlap) > 0.9
+
+
+@pytest.mark.parametrize("kind", ["gallery", "query"])
+def test_old_vectors_are_dropped_only_when_nothing_hangs_on_them(gallery: Gallery, world: World, kind: str) -> None:
+    gallery.apply(world.upgrades["v1", "v2", kind])
+    gallery.backfill(world.encode("v2"), budget=150)
+    before = answers(gallery, world.v2[N:])
+    if kind == "query":
+        with pytest.raises(retrieval.UpgradeError, match="250 items"):
+            gallery.compact(drop="v1")
+        gallery.backfill(world.encode("v2"))
+        before = answers(gallery, world.v2[N:])
+    with pytest.raises(retrieval.UpgradeError, match="searches use 'v2'"):
+        gallery.compact(drop="v2")
+    done = gallery.compact(drop="v1")
+    assert done.after <= done.before
+    assert answers(gallery, world.v2[N:]) == before
+    assert not gallery.upgrade_status().can_roll_back
+    with pytest.raises(retrieval.UpgradeError, match="400 vectors of 'v1' were dropped"):
+        gallery.rollback()
+    assert retrieval.check(gallery.path).sound
+
+
+def test_vectors_of_another_model_are_noticed(gallery: Gallery, world: World) -> None:
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+    gallery.backfill(world.encode("v2"))
+    gallery.apply(world.upgrades["v2", "v3", "gallery"])
+    gallery.backfill(world.encode("v3"))
+    gallery.search(world.v3[N:], k=1)
+    assert gallery.health().sound, str(gallery.health())
+    # Someone goes on adding vectors of the model before, which has the same dim.
+    wrong = [f"wrong-{number}" for number in range(30)]
+    gallery.add_vectors(wrong, world.v2[N : N + 30])
+    health = gallery.health()
+    assert set(health.strangers) <= set(wrong)
+    assert len(health.strangers) >= 24
+    assert set(health.strangers.values()) == {"v2"}
+    assert "look like another model's" in str(health)
+
+
+def test_queries_that_drift_are_noticed(gallery: Gallery, world: World) -> None:
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+    rng = np.random.default_rng(0)
+    assert not gallery.health().queries
+    gallery.search(world.v2[rng.integers(0, N, 200)] + 0.01 * rng.standard_normal((200, 12)), k=1)
+    assert gallery.health().sound
+    elsewhere = unit(np.ones(12) + 0.3 * rng.standard_normal((200, 12)))
+    health = gallery.health(elsewhere)
+    assert health.queries is not None
+    assert health.queries.found
+    assert "queries differ" in str(health)
