@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
+from golden import make_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import dense, naive_sum
@@ -242,6 +245,14 @@ def test_fields_of_your_own_are_asked_for_as_well():
     for wrong, error in [(None, vsa.EncoderStateError), ({"a": Totals(scale=3)}, vsa.FieldError)]:
         with pytest.raises(error):
             vsa.JSONEncoder.from_bytes(data, fields=wrong)
+
+
+def test_golden_hashes_of_fields():
+    """Vectors of format 1, to the bit. A change here breaks every gallery in the field: raise FORMAT."""
+    for case in orjson.loads((make_vectors.HERE / "fields-1.json").read_bytes())["cases"]:
+        encoder = vsa.JSONEncoder(**case["options"], fields=make_vectors.fields())
+        digest = hashlib.sha256(encoder.encode(make_vectors.FIELD_RECORDS).tobytes()).hexdigest()
+        assert (encoder.name, digest) == (case["name"], case["sha256"])
 
 
 def test_names_tell_fields_apart():
