@@ -64,7 +64,7 @@ class Cells:
         width = min(width, len(anchors))
         rng = np.random.default_rng(seed)
         sample = rng.permutation(len(anchors))[: n_cells * _KMEANS_ROWS_PER_CELL]
-        centres = _spherical_kmeans(anchors[np.sort(sample)], n_cells, rng)
+        centres = spherical_kmeans(anchors[np.sort(sample)], n_cells, rng)
         _, members = inner_products(centres, anchors, width)
         _, _, directions = np.linalg.svd(centres, full_matrices=False)
         basis = np.ascontiguousarray(directions[:_BASIS].T)
@@ -85,7 +85,7 @@ class Cells:
                 yield cell, order[start:stop]
 
 
-def _spherical_kmeans(rows: Float32, n_cells: int, rng: np.random.Generator) -> Float32:
+def spherical_kmeans(rows: Float32, n_cells: int, rng: np.random.Generator) -> Float32:
     """k-means on the sphere; a cell that runs empty keeps its centre."""
     centres: Float32 = rows[rng.permutation(len(rows))[:n_cells]].copy()
     for _ in range(_KMEANS_ROUNDS):

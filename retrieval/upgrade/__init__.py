@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from retrieval.upgrade.evidence import Evidence
 from retrieval.upgrade.fingerprint import Fingerprint
 from retrieval.upgrade.plan import Fingerprints, Upgrade
+from retrieval.upgrade.report import Cost, Report, Search
+from retrieval.upgrade.verdict import Decision, Verdict
 
-__all__ = ["Fingerprint", "Fingerprints", "Upgrade"]
+__all__ = ["Cost", "Decision", "Evidence", "Fingerprint", "Fingerprints", "Report", "Search", "Upgrade", "Verdict"]

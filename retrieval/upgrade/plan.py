@@ -13,27 +13,17 @@ import numpy.typing as npt
 from retrieval.compat import mapfile
 from retrieval.compat.calibration import Calibration
 from retrieval.compat.correction import Mapped, Search
-from retrieval.compat.errors import InvalidPairsError
 from retrieval.compat.isometry import Isometry
 from retrieval.compat.local_linear import LocalLinearMap
 from retrieval.compat.pairs import Float32, check_model, checked_vectors, unit_pairs, unit_rows
+from retrieval.upgrade.chaining import chained
+from retrieval.upgrade.evidence import Evidence, arrays_of, check_pairs
 from retrieval.upgrade.fingerprint import Fingerprint
-from retrieval.upgrade.trial import (
-    KINDS,
-    Kind,
-    choose_kind,
-    fit_map,
-    isometric,
-    neighbours,
-    random_folds,
-    recalls,
-    same_vectors,
-    try_map,
-)
+from retrieval.upgrade.report import SHARES, Report, make_report
+from retrieval.upgrade.trial import Kind, fit_map, isometric, same_vectors
 
 _KIND = "upgrade"
-_LEAST_PAIRS = 10
-_K = 10
+KINDS: tuple[Kind, ...] = ("isometry", "gallery", "query")
 
 
 @dataclass(frozen=True)
@@ -64,6 +54,8 @@ class Upgrade:
     old_dim, new_dim : int
     fingerprints : Fingerprints
         By which drift, and vectors of another model, are noticed.
+    evidence : Evidence or None
+        Held-out pairs, of which reports are made; None where the upgrade is chained.
 
     Examples
     --------
@@ -82,6 +74,7 @@ class Upgrade:
     old_dim: int
     new_dim: int
     fingerprints: Fingerprints
+    evidence: Evidence | None
 
     @classmethod
     def fit(
@@ -101,23 +94,24 @@ class Upgrade:
         Parameters
         ----------
         old, new : (n, d_old) and (n, d_new) float
-            Paired rows, 10 or more.
+            Paired rows, 20 or more.
         ids : (n,) of str, optional
             The items' ids, which must differ.
         classes : (n,), optional
-            Ground truth, if there is any.
+            Ground truth, if there is any, of any one sortable type. With it maps are chosen and reports
+            made by CMC@1 and mAP, and without it by the new model's own neighbours.
         old_model, new_model : str
             The models' names, which must differ.
         kinds : sequence of {"isometry", "gallery", "query"}
-            What to choose among; the first that finds as many of the new model's own neighbours as the
-            best, to within half a point, is taken.
+            What to choose among; the first that is as good as the best on held-out pairs, to within half
+            a point, is taken.
         seed : int
             Draws the held-out pairs.
 
         Raises
         ------
         InvalidPairsError
-            If the rows cannot be pairs, are fewer than 10 or all alike, or ids or classes do not fit.
+            If the rows cannot be pairs, are fewer than 20 or all alike, or ids or classes do not fit.
         InvalidVectorError
             If a row holds NaN or infinity, or is all zero.
 
@@ -125,33 +119,66 @@ class Upgrade:
         -----
         FewPairsWarning, UnrelatedPairsWarning
             As in `retrieval.compat.Isometry.fit`.
+
+        Notes
+        -----
+        Fits each kind one to five times on a part of the pairs, and the best once more on all of them.
         """
         if not kinds or not set(kinds) <= set(KINDS):
             raise ValueError(f"kinds must be some of {', '.join(KINDS)}, not {kinds!r}")
-        X, Y, _ = unit_pairs(old, new)
-        _check(X, Y, ids, classes)
+        X, Y, relatedness = unit_pairs(old, new)
+        check_pairs(X, Y, ids, classes)
         fingerprints = Fingerprints(Fingerprint.of(X, old_model, seed=seed), Fingerprint.of(Y, new_model, seed=seed))
-        rest: tuple[Any, ...] = (old_model, new_model, X.shape[1], Y.shape[1], fingerprints)
-        if same_vectors(X, Y):
-            return cls("identity", (), _no_calibration(), *rest)
-        folds = random_folds(len(X), seed)
-        native = Y[np.concatenate([fold.held_out for fold in folds])]
-        k = min(_K, len(native) - 1)
-        truth = neighbours(native, native, k)
-        tried = {kind: try_map(kind, X, Y, folds, seed) for kind in kinds}
-        kind = choose_kind(
-            [(name, float(recalls(neighbours(t.queries, t.stored, k), truth).mean())) for name, t in tried.items()]
-        )
+        tried = ("identity",) if same_vectors(X, Y) else tuple(kinds)
+        evidence = Evidence.gather(X, Y, relatedness, classes, tried, seed)
+        kind = evidence.random.kind
         m = fit_map(kind, X, Y, (old_model, new_model), seed)
-        best = tried[kind]
-        others = ~np.eye(len(native), dtype=np.bool_)
-        shape = (len(native), len(native) - 1)
-        calibration = Calibration.fit(
-            scores=(best.queries @ best.stored.T)[others].reshape(shape),
-            reference=(native @ native.T)[others].reshape(shape),
-            by_query=kind != "query",
+        return cls(
+            kind,
+            () if m is None else (m,),
+            evidence.calibration(),
+            old_model,
+            new_model,
+            X.shape[1],
+            Y.shape[1],
+            fingerprints,
+            evidence,
         )
-        return cls(kind, (m,), calibration, *rest)
+
+    @classmethod
+    def chain(cls, *upgrades: Upgrade) -> Upgrade:
+        """Go from the first upgrade's old model to the last one's new model: no new pairs needed.
+
+        The search is in the newest model's space, or under query maps in the oldest's. A direct fit on
+        pairs of the outer models is better where such pairs can be had.
+
+        Parameters
+        ----------
+        *upgrades : Upgrade
+            Two or more fitted ones, each from the model that the one before goes to.
+
+        Raises
+        ------
+        ModelMismatchError
+            If an upgrade does not start where the one before ends.
+        ValueError
+            If there are fewer than two, one is chained itself, or some map stored rows and others queries:
+            they meet in no common space.
+        """
+        kind, steps, calibration = chained(upgrades)
+        first, last = upgrades[0], upgrades[-1]
+        fingerprints = Fingerprints(first.fingerprints.old, last.fingerprints.new)
+        return cls(
+            kind,
+            steps,
+            calibration,
+            first.old_model,
+            last.new_model,
+            first.old_dim,
+            last.new_dim,
+            fingerprints,
+            None,
+        )
 
     @property
     def name(self) -> str:
@@ -238,6 +265,58 @@ class Upgrade:
             vectors = step.transform(vectors).astype(np.float32, copy=False)
         return vectors
 
+    def report(
+        self,
+        *,
+        gallery_vectors: npt.ArrayLike | None = None,
+        n_items: int | None = None,
+        encoder_rate: float | None = None,
+        k: int = 10,
+        shares: Sequence[float] = SHARES,
+        margin: float = 1.0,
+        seed: int = 0,
+    ) -> Report:
+        """Say what the upgrade is worth, from the held-out pairs: searches, intervals, cost and a verdict.
+
+        Parameters
+        ----------
+        gallery_vectors : (n, d_old), optional
+            Stored old vectors outside the pairs, a fair sample of a thousand or more. They show how much
+            of the gallery is of kinds that the pairs do not hold. Without them the pairs are taken for
+            a fair sample of the gallery.
+        n_items : int, optional
+            Items in the gallery, for the cost; by default a million.
+        encoder_rate : float, optional
+            Items a second that the new model encodes.
+        k : int
+            Neighbours of recall@k and nearness@k.
+        shares : sequence of float
+            Shares backfilled, at which the mixed search is judged.
+        margin : float
+            Points that a switch may lose against staying.
+        seed : int
+            Draws the bootstrap.
+
+        Raises
+        ------
+        ValueError
+            If the upgrade is chained: it has no held-out pairs.
+
+        Notes
+        -----
+        A few seconds: O(m² log m) for m ≤ 2,000 held-out pairs a fold, and each share.
+        """
+        return make_report(
+            self,
+            gallery_vectors=gallery_vectors,
+            n_items=n_items,
+            encoder_rate=encoder_rate,
+            k=k,
+            shares=shares,
+            margin=margin,
+            seed=seed,
+        )
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the upgrade to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
         fields: dict[str, Any] = {
@@ -250,6 +329,8 @@ class Upgrade:
             "new": self.fingerprints.new,
             **{f"step{i}": step for i, step in enumerate(self.steps)},
         }
+        if self.evidence is not None:
+            members["evidence"] = self.evidence
         fields["steps"] = ["isometry" if isinstance(step, Isometry) else "local-linear" for step in self.steps]
         for name, member in members.items():
             fields[name], own = member.parts()
@@ -262,8 +343,7 @@ class Upgrade:
         fields, arrays = mapfile.read(path, _KIND)
 
         def part(of: Any, name: str) -> Any:
-            own = {key.partition(".")[2]: array for key, array in arrays.items() if key.startswith(f"{name}.")}
-            return of.of_parts(fields[name], own)
+            return of.of_parts(fields[name], arrays_of(name, arrays))
 
         steps = tuple(
             part(Isometry if kind == "isometry" else LocalLinearMap, f"step{i}")
@@ -278,31 +358,5 @@ class Upgrade:
             fields["old_dim"],
             fields["new_dim"],
             Fingerprints(part(Fingerprint, "old"), part(Fingerprint, "new")),
+            part(Evidence, "evidence") if "evidence" in fields else None,
         )
-
-
-def _no_calibration() -> Calibration:
-    """Leave scores as they are."""
-    return Calibration(np.array([-1.0, 1.0]), np.array([-1.0, 1.0]), 0)
-
-
-def _check(
-    old: Float32,
-    new: Float32,
-    ids: Sequence[str] | None,
-    classes: npt.NDArray[Any] | Sequence[Hashable] | None,
-) -> None:
-    """Refuse pairs that nothing can be learnt from."""
-    n = len(old)
-    if n < _LEAST_PAIRS:
-        raise InvalidPairsError(f"{n} pairs are too few to fit and to test an upgrade on; bring {_LEAST_PAIRS} or more")
-    for rows, name in ((old, "old"), (new, "new")):
-        if np.abs(rows - rows[0]).max() <= 1e-6:
-            raise InvalidPairsError(f"all {name} vectors are alike; there is nothing to map by")
-    for given, name in ((ids, "ids"), (classes, "classes")):
-        if given is not None and len(given) != n:
-            raise InvalidPairsError(f"{len(given)} {name} for {n} pairs; give one for each, in the same order")
-    if ids is not None and len(set(ids)) < n:
-        seen: set[str] = set()
-        twice = next(i for i in ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
-        raise InvalidPairsError(f"id {twice!r} stands for more than one pair; give each item once")

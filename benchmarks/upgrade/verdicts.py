@@ -1,0 +1,124 @@
+"""The report's verdict against the truth, on upgrades whose outcome is known.
+
+python -m benchmarks.upgrade.verdicts [part of a scenario's name]
+
+Truth, by the labels of the whole gallery, which no fit sees: query set = gallery, the item itself left out.
+A switch *pays* where CMC@1 and mAP of new queries on the mapped gallery are at least those of old queries on
+the old gallery less 1 point. The verdict is right where
+
+- it says *switch*, and the switch pays;
+- it says *switch and backfill at least x %*, the switch alone does not pay, and it does with x % of the
+  gallery re-encoded, least sure items first;
+- it says *do not switch*, and the switch does not pay.
+
+Every scenario is reported on with the same arguments: the pairs, classes where its name says so, and the
+gallery's old vectors, without labels.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+
+import numpy as np
+
+from benchmarks.compat.table import Array
+from benchmarks.upgrade.scenarios import Codes, Scenario, scenarios
+from retrieval import Upgrade
+from retrieval.compat import PairsWarning
+from retrieval.upgrade import Decision, Report
+
+MARGIN = 1.0
+
+
+def quality(scores: Array, classes: Codes) -> tuple[float, float]:
+    """CMC@1 and mAP in percent of a square matrix of scores; the item itself is left out."""
+    hits, precisions = [], []
+    for start in range(0, len(scores), 500):
+        block = scores[start : start + 500].copy()
+        rows = np.arange(start, start + len(block))
+        block[np.arange(len(block)), rows] = -np.inf
+        order = np.argsort(-block, axis=1, kind="stable")[:, :-1]
+        relevant = classes[order] == classes[rows, None]
+        wanted = relevant.sum(axis=1)
+        some = wanted > 0
+        found = np.cumsum(relevant[some], axis=1) / np.arange(1, relevant.shape[1] + 1)
+        hits.append(relevant[some, 0])
+        precisions.append((found * relevant[some]).sum(axis=1) / wanted[some])
+    return 100 * float(np.concatenate(hits).mean()), 100 * float(np.concatenate(precisions).mean())
+
+
+def truth(s: Scenario, upgrade: Upgrade, share: float) -> list[tuple[float, float]]:
+    """CMC@1 and mAP of staying, of switching, of re-encoding all, and with a share re-encoded."""
+    mapped = upgrade.map_gallery(s.old_gallery, model="old")
+    native = s.new_gallery @ s.new_gallery.T
+    crossed = upgrade.map_query(s.new_gallery, model="new") @ mapped.vectors.T
+    encoded = np.zeros(len(native), dtype=np.bool_)
+    encoded[np.argsort(-mapped.spread, kind="stable")[: round(share * len(native))]] = True
+    mixed = np.where(encoded, native, upgrade.calibration.apply(crossed))
+    return [quality(m, s.gallery_classes) for m in (s.old_gallery @ s.old_gallery.T, crossed, native, mixed)]
+
+
+def pays(found: tuple[float, float], stay: tuple[float, float]) -> bool:
+    """No measure is more than a point below staying."""
+    return all(f >= s - MARGIN for f, s in zip(found, stay, strict=True))
+
+
+def right(report: Report, measured: list[tuple[float, float]]) -> bool:
+    """Whether the verdict agrees with the truth."""
+    stay, switched, _, mixed = measured
+    if report.verdict.decision is Decision.SWITCH:
+        return pays(switched, stay)
+    if report.verdict.decision is Decision.BACKFILL:
+        return not pays(switched, stay) and pays(mixed, stay)
+    return not pays(switched, stay)
+
+
+def main() -> None:
+    """Print the table."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    columns = [
+        "scenario",
+        "map",
+        "staying",
+        "mapped",
+        "all re-encoded",
+        "verdict",
+        "right",
+        "predicted gain",
+        "uncovered",
+    ]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    reasons, n_right, n = [], 0, 0
+    for s in scenarios():
+        if wanted not in s.name:
+            continue
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            # Bad pairs are what some scenarios are about.
+            warnings.simplefilter("ignore", PairsWarning)
+            upgrade = Upgrade.fit(s.old, s.new, classes=s.classes)
+        fitted = time.perf_counter()
+        report = upgrade.report(gallery_vectors=s.old_gallery)
+        reported = time.perf_counter()
+        measured = truth(s, upgrade, report.verdict.at_least or 0.0)
+        agrees = right(report, measured)
+        n, n_right = n + 1, n_right + agrees
+        decision, _, reason = str(report.verdict).partition(": ")
+        gains = [report["mapped"].gain[m] for m in report.decisive]
+        predicted = ", ".join(f"{g.estimate:+.1f} [{g.low:+.1f}, {g.high:+.1f}]" for g in gains)
+        shown = " | ".join(f"{c:.1f} / {p:.1f}" for c, p in measured[:3])
+        print(
+            f"| {s.name} | {report.kind} | {shown} | {decision} | {'yes' if agrees else '**no**'} | {predicted} "
+            f"| {report.uncovered.estimate if report.uncovered else 0:.0%} |",
+            flush=True,
+        )
+        reasons.append(f"- {s.name}: {reason}")
+        print(f"{s.name}: fit {fitted - start:.1f} s, report {reported - fitted:.1f} s", file=sys.stderr, flush=True)
+    print(f"\nThe verdict is right in {n_right} of {n}.\n\nReasons given:\n")
+    print("\n".join(reasons))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Reports: what they foretell is what happens, the verdict on made worlds, and how they are shown."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from worlds import World, rotated
+
+from retrieval import metrics
+from retrieval.upgrade import Decision, Upgrade
+from retrieval.upgrade.coverage import Coverage
+from retrieval.upgrade.trial import group_folds, random_folds
+from retrieval.upgrade.verdict import Findings, decide
+
+CLEAR = World(blur=0.3, bend=1.0)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    old, new, classes = CLEAR.items(1500, seed=1)
+    return Upgrade.fit(old, new, classes=classes, old_model="v1", new_model="v2", kinds=["gallery"])
+
+
+@pytest.fixture(scope="module")
+def report(fitted):
+    return fitted.report(encoder_rate=50.0, n_items=10_000, gallery_vectors=CLEAR.items(600, seed=7)[0])
+
+
+def interval(estimate, low=None, high=None):
+    return metrics.Interval(estimate, estimate if low is None else low, estimate if high is None else high, 0.95)
+
+
+def test_what_it_foretells_is_what_happens(fitted):
+    """On 300 fresh items, as many as a fold holds out: CMC and mAP agree within their own noise."""
+    found = fitted.report()
+    old, new, classes = CLEAR.items(300, seed=5)
+    for name, queries, gallery in (
+        ("old/old", old, old),
+        ("new/new", new, new),
+        ("mapped", fitted.map_query(new), fitted.map_gallery(old).vectors),
+    ):
+        truth = metrics.rank_by_class(queries, gallery, classes, classes, exclude_same_row=True)
+        for measure, values in (("CMC@1", truth.hits_at_k(1)), ("mAP", truth.average_precision)):
+            fresh = metrics.paired_bootstrap(100 * values)
+            told = found[name].expected[measure]
+            noise = 2 * ((fresh.high - fresh.low) / 2 + (told.high - told.low) / 2)
+            assert abs(told.estimate - fresh.estimate) < noise, (name, measure)
+            assert told.low < told.estimate < told.high
+
+
+def test_backfilled_in_full_it_is_the_new_model(report):
+    assert report["mixed 100%"].expected == report["new/new"].expected
+    assert report["mixed 0%"].expected["mAP"].estimate == pytest.approx(report["mapped"].expected["mAP"].estimate)
+
+
+def test_staying_gains_nothing_over_staying(report):
+    assert all(gain.estimate == gain.low == gain.high == 0 for gain in report["old/old"].gain.values())
+
+
+def test_without_labels_the_new_model_is_the_measure(fitted):
+    old, new, _ = CLEAR.items(1500, seed=1)
+    found = Upgrade.fit(old, new, kinds=["gallery"]).report()
+    assert found.decisive == ("nearness@1", "nearness@10")
+    assert found["new/new"].expected["nearness@10"].estimate == pytest.approx(100)
+    assert "cannot be known from pairs" in found.notes[0]
+    assert "cannot tell" in found.verdict.reason
+
+
+def test_verdicts_on_made_worlds():
+    old, new, classes = CLEAR.items(900, seed=1)
+
+    def verdict(old, new, **more):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Upgrade.fit(old, new, kinds=["isometry", "gallery"], **more).report(shares=[0.5]).verdict
+
+    noise = np.random.default_rng(0).standard_normal(new.shape).astype(np.float32)
+    assert verdict(new, new).decision is Decision.SWITCH
+    assert verdict(new, rotated(new)).decision is Decision.SWITCH
+    assert verdict(old, new, classes=classes).decision is Decision.SWITCH
+    assert "worse by itself" in verdict(new, old, classes=classes).reason
+    assert "strangers" in verdict(old, new[::-1]).reason
+    assert "strangers" in verdict(old, noise).reason
+    assert "too few" in verdict(old[:60], new[:60]).reason
+
+
+def test_a_gallery_of_other_kinds_is_noticed():
+    seen, unseen = range(20), range(20, 30)
+    old, new, _ = CLEAR.items(2000, seed=1, classes=seen)
+    upgrade = Upgrade.fit(old, new, kinds=["gallery"])
+    alike = upgrade.report(gallery_vectors=CLEAR.items(500, seed=2, classes=seen)[0])
+    other = upgrade.report(gallery_vectors=CLEAR.items(500, seed=2, classes=unseen)[0])
+    assert alike.uncovered.high < 0.3 < other.uncovered.low
+    assert other["mapped"].expected["nearness@1"].high < alike["mapped"].expected["nearness@1"].low
+    assert alike["mapped"].unlike == other["mapped"].unlike
+    half = CLEAR.items(1000, seed=3, classes=seen)[0][:250], CLEAR.items(1000, seed=4, classes=unseen)[0][:250]
+    between = upgrade.report(gallery_vectors=np.concatenate(half)).uncovered.estimate
+    assert alike.uncovered.estimate + 0.1 < between < other.uncovered.estimate - 0.1
+
+
+def test_the_uncovered_share_is_nought_and_one_at_the_ends():
+    old, _, classes = CLEAR.items(1500, seed=1)
+    random, groups = random_folds(classes, 0), group_folds(classes, 0)
+    coverage = Coverage.of(old, random, groups, 0)
+    assert coverage.uncovered(CLEAR.items(800, seed=9)[0]).estimate < 0.1
+    seen = np.isin(classes, np.unique(classes[groups[0].fit]))
+    rest, codes = old[seen], classes[seen]
+    partly = Coverage.of(rest, random_folds(codes, 0), group_folds(codes, 0), 0)
+    assert partly.uncovered(old[~seen]).estimate > 0.7
+
+
+@pytest.mark.parametrize(
+    ("switched", "backfilled", "decision", "at_least"),
+    [
+        ((5.0, 3.0, 7.0), (9.0, 8.0, 9.5), Decision.SWITCH, None),
+        ((-0.2, -0.9, 0.5), (9.0, 8.0, 9.5), Decision.SWITCH, None),
+        ((-0.2, -1.1, 0.7), (2.0, 1.0, 3.0), Decision.BACKFILL, 0.3),
+        ((-5.0, -6.0, -4.0), (-2.0, -3.0, -1.0), Decision.STAY, None),
+    ],
+)
+def test_a_switch_must_not_lose_more_than_a_point(switched, backfilled, decision, at_least):
+    findings = Findings(
+        n_pairs=1000,
+        relatedness=50.0,
+        identical=False,
+        labelled=True,
+        better={"mAP": interval(8.0)},
+        switched={"CMC@1": interval(9.0), "mAP": interval(*switched)},
+        backfilled=[
+            (0.0, {"mAP": interval(*switched)}),
+            (0.3, {"mAP": interval(*backfilled)}),
+            (1.0, {"mAP": interval(8.0)}),
+        ],
+        uncovered=None,
+    )
+    verdict = decide(findings)
+    assert (verdict.decision, verdict.at_least) == (decision, at_least)
+    assert verdict.reason.count(". ") == 0
+    assert str(verdict).startswith(f"{decision.value}{' at least 30%' if at_least else ''}: ")
+
+
+def test_the_margin_decides():
+    base = Findings(1000, None, False, True, None, {"mAP": interval(-2.0)}, [], None)
+    assert decide(base, 1.0).decision is Decision.STAY
+    assert decide(base, 2.5).decision is Decision.SWITCH
+
+
+def test_more_than_half_to_backfill_is_no_switch():
+    lost, won = {"mAP": interval(-9.0)}, {"mAP": interval(3.0)}
+    base = Findings(1000, None, False, True, None, lost, [(0.5, lost), (0.7, won), (1.0, won)], interval(0.8))
+    verdict = decide(base)
+    assert verdict.decision is Decision.STAY
+    assert "80% of the gallery is of kinds" in verdict.reason
+
+
+def test_the_cost_is_counted(fitted, report):
+    assert report.cost.encoder_calls_saved == 10_000
+    assert report.cost.encoder_seconds == 200
+    assert report.cost.bytes == 10_000 * 16 * 4
+    assert report.cost.seconds == pytest.approx(fitted.evidence.random.seconds * 10_000)
+    old, new, _ = CLEAR.items(300, seed=1)
+    by_query = Upgrade.fit(old, new, kinds=["query"]).report()
+    assert (by_query.cost.bytes, by_query.cost.n_items) == (0, 1_000_000)
+
+
+def test_a_saved_upgrade_gives_the_same_report(tmp_path, fitted, report):
+    fitted.save(tmp_path / "u")
+    again = Upgrade.load(tmp_path / "u").report(
+        encoder_rate=50.0, n_items=10_000, gallery_vectors=CLEAR.items(600, seed=7)[0]
+    )
+    assert again.to_dict() == report.to_dict()
+
+
+def test_text_html_and_json_tell_the_same(report):
+    text, page = str(report), report._repr_html_()
+    told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert told["verdict"]["decision"] == report.verdict.decision.value
+    mapped = next(s for s in told["searches"] if s["name"] == "mapped")["expected"]["mAP"]
+    number = f"{mapped['estimate']:.1f} [{mapped['low']:.1f}, {mapped['high']:.1f}]"
+    assert number in text
+    assert number in page
+    assert max(map(len, text.split("\n")[5:14])) <= 120
+    assert "verdict: switch" in text
+    assert "3.3 min of encoding" in text
+    with pytest.raises(KeyError, match="mixed 0%"):
+        report["mixed 7%"]
+
+
+def test_html_escapes_names():
+    old, new, _ = CLEAR.items(250, seed=1)
+    page = Upgrade.fit(old, new, kinds=["isometry"], old_model="<v1>").report()._repr_html_()
+    assert "<v1>" not in page
+    assert "&lt;v1&gt;" in page
+
+
+def test_the_figure_shows_the_curve(report):
+    pytest.importorskip("matplotlib")
+    figure = report.figure()
+    assert len(figure.axes) == len(report.decisive)
+    curve = next(line for line in figure.axes[1].get_lines() if line.get_label() == "mixed search")
+    wanted = [report[f"mixed {share:.0%}"].expected["mAP"].estimate for share in (0, 0.1, 0.3, 0.5, 1)]
+    np.testing.assert_allclose(curve.get_ydata(), wanted)
+    figure.canvas.draw()
+
+
+def test_reports_need_no_matplotlib_until_they_are_drawn():
+    code = (
+        "import sys; sys.modules['matplotlib'] = sys.modules['matplotlib.figure'] = None\n"
+        "import types, retrieval, retrieval.upgrade, retrieval.plots\n"
+        "try: retrieval.plots.upgrade_report(types.SimpleNamespace(decisive=['mAP']))\n"
+        "except retrieval.MissingDependencyError as error: print(error)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'vsa-retrieval[plots]'" in out.stdout
+
+
+def test_bad_requests_are_refused(fitted):
+    with pytest.raises(ValueError, match=r"shares must lie in \[0, 1\]"):
+        fitted.report(shares=[0.1, 1.5])
+    with pytest.raises(ValueError, match="dim 9"):
+        fitted.report(gallery_vectors=np.ones((50, 9)))
