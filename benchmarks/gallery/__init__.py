@@ -1,0 +1,1 @@
+"""How fast a gallery searches at a promised recall, beside its peers: `python -m benchmarks.gallery`."""

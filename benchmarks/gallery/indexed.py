@@ -1,0 +1,118 @@
+"""Batches through an index at recall@10 >= .95: a gallery beside FAISS alone, hnswlib and usearch."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.gallery import peers, results
+from benchmarks.gallery.data import Vectors
+from benchmarks.gallery.measuring import interval, rate, ratio, resident, shares, take_turns
+from retrieval import Gallery, exact
+from retrieval.plan import FLAT
+
+RECALL, K = 0.95, 10
+
+
+def numbers(ids: NDArray[Any]) -> NDArray[np.int64]:
+    """Ids of a gallery that was filled with 0, 1, ... as numbers."""
+    return ids.astype(np.int64)
+
+
+def run(data: Vectors) -> str:
+    """Build, tune and time all of them; the section's text."""
+    truth, _ = exact.search(data.Q, data.X, np.arange(len(data.X)), K)
+    with tempfile.TemporaryDirectory() as folder, Gallery.create(Path(folder) / "g", dim=data.X.shape[1]) as gallery:
+        started = time.perf_counter()
+        gallery.add_vectors(range(len(data.X)), data.X, [{"title": f"Work {row}"} for row in range(len(data.X))])
+        added = time.perf_counter() - started
+        started = time.perf_counter()
+        # Every contender is tuned on the queries that it is timed with.
+        plan = gallery.optimize(RECALL, K, queries=data.Q, progress=False)
+        tuned = time.perf_counter() - started
+        before = resident()
+        found = gallery.search(data.Q, K, payloads=False)
+        memory = resident() - before
+        chosen = plan.chosen
+        settings = f"{plan.factory}, breadth {plan.breadth}, {plan.width} re-ranked"
+        ours = peers.Contender(
+            "gallery.search, payloads=False",
+            settings,
+            lambda Q: gallery.search(Q, K, payloads=False).ids,
+            shares(numbers(found.ids), truth),
+            memory,
+            chosen.build_seconds if chosen else 0.0,
+        )
+        with_payloads = peers.Contender(
+            "gallery.search",
+            settings,
+            lambda Q: gallery.search(Q, K).ids,
+            ours.recalls,
+            memory,
+            ours.build_seconds,
+        )
+        contenders = [ours, with_payloads]
+        if plan.factory != FLAT:
+            contenders.append(peers.raw_faiss(plan.factory, data, truth, RECALL))
+        contenders += [one for peer in (peers.hnswlib, peers.usearch) for one in _where_installed(peer, data, truth)]
+        work = {f"{one.name} {one.settings}": partial(one.search, data.Q) for one in contenders}
+        first = next(iter(work))
+        times = take_turns(work, 7)
+        singles = _singles(contenders, data)
+    rows = [
+        [
+            one.name,
+            one.settings,
+            interval(one.recalls),
+            f"{rate(times, name, len(data.Q)):,.0f}",
+            "" if name == first else f"{ratio(times, first, name):.2f}",
+            single,
+            f"{one.megabytes:.0f}",
+            f"{one.build_seconds:.1f}",
+        ]
+        for name, one, single in zip(work, contenders, singles, strict=True)
+    ]
+    head = [
+        "what",
+        "settings",
+        f"recall@{K} [95 %]",
+        "queries/s",
+        "gallery is × as fast",
+        "one query, p50 ms",
+        "RSS + MB",
+        "build s",
+    ]
+    n, dim = data.X.shape
+    return (
+        f"{n:,} × {dim}, {len(data.Q):,} held-out queries in one batch, all cores, medians of 7 rounds that take "
+        f"turns. Added in {added:.1f} s, optimized (all kinds) in {tuned:.1f} s. The gallery's memory holds vectors and ids, "
+        f"FAISS's only its codes.\n\n{results.table(head, rows)}"
+    )
+
+
+def _where_installed(
+    peer: Callable[..., Iterator[peers.Contender]], data: Vectors, truth: NDArray[np.int64]
+) -> Iterator[peers.Contender]:
+    try:
+        yield from peer(data, truth, RECALL)
+    except ImportError as error:
+        print(f"left out: {error}", flush=True)
+
+
+def _singles(contenders: list[peers.Contender], data: Vectors) -> list[str]:
+    """The middle time in ms of a query by itself, for each."""
+    times: list[list[float]] = [[] for _ in contenders]
+    for q in data.Q[:200]:
+        for one, spent in zip(contenders, times, strict=True):
+            started = time.perf_counter()
+            one.search(q[None, :])
+            spent.append(1e3 * (time.perf_counter() - started))
+    return [f"{statistics.median(spent):.2f}" for spent in times]
