@@ -18,6 +18,7 @@ from retrieval.errors import (
     NotAGalleryError,
     RetrievalError,
 )
+from retrieval.interrupt import orderly_interrupts
 from vsa.errors import VSAError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -47,8 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
         sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
+        with orderly_interrupts():
+            code: int = arguments.run(arguments)
+            sys.stdout.flush()
         return code
     except cli_read.UsageError as error:
         return _complain(str(error), USAGE)

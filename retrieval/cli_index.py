@@ -17,7 +17,7 @@ from retrieval import watermark
 from retrieval.cli_read import UsageError
 from retrieval.errors import GalleryExistsError, RetrievalError
 from retrieval.gallery import Gallery
-from retrieval.progress import reporter
+from retrieval.progress import Progress, reporter
 from retrieval.schema import FILE_NAME
 from retrieval.table import sized
 
@@ -41,7 +41,7 @@ def index(arguments: argparse.Namespace) -> int:
         if arguments.append:
             gallery = Gallery.open(folder, dim=arguments.dim)
         else:
-            gallery = Gallery.create(folder, encoder=_encoder(arguments, source))
+            gallery = Gallery.create(folder, encoder=_encoder(arguments, source, size))
         with gallery, removed_on_failure(None if arguments.append else gallery):
             taken = _read(gallery, source, size, arguments, bad)
             if not taken:
@@ -105,7 +105,7 @@ def removed_on_failure(gallery: Gallery | None) -> Iterator[None]:
         raise
 
 
-def _encoder(arguments: argparse.Namespace, source: IO[bytes]) -> Any:
+def _encoder(arguments: argparse.Namespace, source: IO[bytes], size: int | None) -> Any:
     import vsa
 
     settings: dict[str, Any] = {}
@@ -121,9 +121,18 @@ def _encoder(arguments: argparse.Namespace, source: IO[bytes]) -> Any:
         raise UsageError(str(error)) from error
     if arguments.fit or (arguments.fit is None and source.seekable()):
         read = vsa.iter_json(source, format=arguments.format, on_error="skip", limits=limits)
-        _fit(encoder, (record for _, record in read))
+        with reporter(None, unit="B", total=size, what="fit") as report:
+            _fit(encoder, _reported(read, source, report))
         source.seek(0)
     return encoder
+
+
+def _reported(numbered: Iterator[tuple[int, Any]], source: IO[bytes], report: Progress) -> Iterator[Any]:
+    for number, record in numbered:
+        if number % 256 == 0:
+            report(source.tell())
+        yield record
+    report(source.tell())
 
 
 def _fit(encoder: Any, records: Iterator[Any]) -> None:
@@ -161,7 +170,7 @@ def _read(gallery: Gallery, source: IO[bytes], size: int | None, arguments: argp
         source, format=arguments.format, on_error=bad.handler or "raise", limits=_limits(arguments)
     )
     unit = "B" if size else "record"
-    with reporter(None, unit=unit, total=size) as report:
+    with reporter(None, unit=unit, total=size, what="add") as report:
         return gallery.add_numbered(
             numbered,
             id=arguments.id,

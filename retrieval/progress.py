@@ -10,13 +10,17 @@ Progress = Callable[[int], object]
 
 
 @contextmanager
-def reporter(progress: Progress | bool | None, *, unit: str = "record", total: int | None = None) -> Iterator[Progress]:
+def reporter(
+    progress: Progress | bool | None, *, unit: str = "record", total: int | None = None, what: str | None = None
+) -> Iterator[Progress]:
     """A function to call with the amount done so far.
 
     Parameters
     ----------
     progress : callable, bool or None
         A callable is used as it is. True shows a bar, False nothing, None a bar where somebody can see it.
+    what : str, optional
+        Stands before the bar.
     """
     if callable(progress):
         yield progress
@@ -27,7 +31,7 @@ def reporter(progress: Progress | bool | None, *, unit: str = "record", total: i
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=total, unit=unit, unit_scale=True, smoothing=0.1) as bar:
+    with tqdm(total=total, desc=what, unit=unit, unit_scale=True, smoothing=0.1) as bar:
         yield lambda done: bar.update(done - bar.n)
 
 
