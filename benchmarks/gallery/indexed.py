@@ -93,7 +93,7 @@ def run(data: Vectors) -> str:
     n, dim = data.X.shape
     return (
         f"{n:,} × {dim}, {len(data.Q):,} held-out queries in one batch, all cores, medians of 7 rounds that take "
-        f"turns. Added in {added:.1f} s, optimized (all kinds) in {tuned:.1f} s. The gallery's memory holds vectors and ids, "
+        f"turns. Added in {added:.1f} s, tuned (all kinds) in {tuned:.1f} s. The gallery's MB hold vectors and ids, "
         f"FAISS's only its codes.\n\n{results.table(head, rows)}"
     )
 
