@@ -22,7 +22,7 @@ from vsa.memory import ItemMemory
 from vsa.saving import Saving
 from vsa.shares import Shares
 from vsa.statistics import Statistics
-from vsa.streaming import BATCH, Streaming
+from vsa.streaming import BATCH, TYPED_BATCH, Streaming
 from vsa.weights import PathWeights
 from vsa.workers import checked_workers, each
 
@@ -95,6 +95,7 @@ class JSONEncoder(Saving, Inspection, Streaming):
         self.limits = limits or Limits()
         self._fields = dict(fields or {})
         self._by_path = by_path(self._fields)
+        self._batch = TYPED_BATCH if self._fields else BATCH
         self._cache_bytes = cache_bytes
         if not isinstance(memory, (bool, ItemMemory)):
             raise TypeError(f"memory must be a vsa.ItemMemory, True or False, got {type(memory).__name__}")
@@ -263,7 +264,7 @@ class JSONEncoder(Saving, Inspection, Streaming):
     def _batches(
         self, records: Iterable[Any], weights: dict[str, float] | None, normalize: bool, workers: int
     ) -> Iterator[npt.NDArray[Any]]:
-        calls = ((batch, first, weights, normalize) for first, batch in _numbered(records))
+        calls = ((batch, first, weights, normalize) for first, batch in _numbered(records, self._batch))
         if checked_workers(workers) > 1:
             self._without_memory(workers)
             yield from each(self, "_rows", calls, workers)
@@ -284,7 +285,9 @@ class JSONEncoder(Saving, Inspection, Streaming):
 
     def _sums(self, records: list[Any]) -> npt.NDArray[np.float64]:
         """(n, dim) plain sums of records that are not to be remembered."""
-        return np.concatenate([self._rows(batch, first, None, False) for first, batch in _numbered(records)])
+        return np.concatenate(
+            [self._rows(batch, first, None, False) for first, batch in _numbered(records, self._batch)]
+        )
 
     def _unit(self, sums: npt.NDArray[np.float64], first: int) -> Vectors:
         """Unit float32 rows; the squares of whole numbers add up exactly below 2**53."""
@@ -321,10 +324,10 @@ class JSONEncoder(Saving, Inspection, Streaming):
         return self._bundler
 
 
-def _numbered(records: Iterable[Any]) -> Iterator[tuple[int, list[Any]]]:
+def _numbered(records: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
     """Batches of records with the number of each one's first."""
     stream = iter(records)
     first = 0
-    while batch := list(islice(stream, BATCH)):
+    while batch := list(islice(stream, size)):
         yield first, batch
         first += len(batch)

@@ -19,6 +19,9 @@ from vsa.workers import checked_workers, each
 BATCH = 128
 """Records encoded together. More of them alive at once cost the garbage collector more than they save."""
 
+TYPED_BATCH = 1024
+"""The same where there are fields: a text model wants many texts in a call."""
+
 Vectors = npt.NDArray[np.float32]
 Item = tuple[int, Any]
 
@@ -27,6 +30,7 @@ class Streaming(ABC):
     """The part of `vsa.JSONEncoder` that encodes files."""
 
     limits: Limits
+    _batch: int
 
     @property
     @abstractmethod
@@ -76,7 +80,7 @@ class Streaming(ABC):
             If a worker process died.
         """
         handle = handler(on_error)
-        batches = _batches(iter_items(source, format=format, on_error=on_error, limits=self.limits))
+        batches = _batches(iter_items(source, format=format, on_error=on_error, limits=self.limits), self._batch)
         if checked_workers(workers) > 1:
             self._without_memory(workers)
             results = each(self, "_settled", ((batch,) for batch in batches), workers)
@@ -112,12 +116,12 @@ class Streaming(ABC):
         return rows, sorted(errors, key=lambda error: error.line or 0)
 
 
-def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
     """Lists of items; where the reader stops at something bad, those before it come first."""
     while True:
         batch: list[Item] = []
         try:
-            batch.extend(islice(items, BATCH))
+            batch.extend(islice(items, size))
         except InvalidRecordError:
             if batch:
                 yield batch

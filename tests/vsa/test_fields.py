@@ -75,6 +75,11 @@ def test_members_of_arrays_are_bound_in_place_and_by_any_member_and_weigh_less()
     np.testing.assert_array_equal(got, expected)
 
 
+def test_an_array_that_a_field_took_has_no_ordinary_leaf_beside_it():
+    alone, beside = (vsa.JSONEncoder(DIM, seed=5, fields={"a": Totals(ordinary=share)}) for share in (0.0, 1.0))
+    np.testing.assert_array_equal(sums(alone, {"a": [1, 2]}), sums(beside, {"a": [1, 2]}))
+
+
 def test_a_row_that_counts_anywhere_is_also_added_unbound():
     bound = vsa.JSONEncoder(DIM, seed=5, fields={"a": Totals()})
     both = vsa.JSONEncoder(DIM, seed=5, fields={"a": Totals(anywhere=True)})

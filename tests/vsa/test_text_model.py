@@ -70,6 +70,10 @@ def test_cosines_of_a_model_wider_than_the_encoder_stray_by_about_one_over_the_r
     errors = (cosines(X) - cosines(np.stack([model.vector(t) for t in TEXTS])))[np.triu_indices(60, 1)]
     assert 0.2 / 16 < np.sqrt(np.mean(errors**2)) < 1.0 / 16
     assert abs(errors.mean()) < 0.3 / 16
+    narrow = only_text(Table(200), 256).encode([{"a": {"b": t}} for t in TEXTS], normalize=False)
+    wide = only_text(model, 256).encode([{"a": {"b": t}} for t in TEXTS], normalize=False)
+    sizes = np.linalg.norm(wide, axis=1) / np.linalg.norm(narrow, axis=1)
+    assert sizes.mean() == pytest.approx(1, abs=0.03)
 
 
 def test_a_batch_is_one_call_and_a_text_is_asked_for_once():
@@ -85,6 +89,15 @@ def test_a_batch_is_one_call_and_a_text_is_asked_for_once():
     small = vsa.JSONEncoder(64, fields={p: TextModel(model, 16, cache_bytes=4 * 16 * 3) for p in ("t", "more[]")})
     assert small.encode(records).tobytes() == X.tobytes()
     assert all(len(field._known) == 3 for field in small.fields.values())
+
+
+def test_texts_come_together_however_many_other_leaves_there_are():
+    model = Table(16)
+    encoder = vsa.JSONEncoder(64, fields={"t": TextModel(model, 16)})
+    records = [{"m": i, "t": f"text {i}", "n": -i, "k": f"word{i}", "j": i / 7} for i in range(1000)]
+    encoder.encode(records[:500])
+    encoder.encode_jsonl(b"\n".join(map(orjson.dumps, records[500:])))
+    assert [len(call) for call in model.calls] == [500, 500]
 
 
 def test_the_cache_holds_no_more_than_its_rows():
