@@ -2,6 +2,7 @@
 
 from vsa import fields
 from vsa.config import EncoderConfig
+from vsa.decoding import Answer
 from vsa.encoder import JSONEncoder
 from vsa.errors import (
     EncoderStateError,
@@ -20,6 +21,7 @@ from vsa.sampling import sample
 from vsa.shares import Shares
 
 __all__ = [
+    "Answer",
     "EncoderConfig",
     "EncoderStateError",
     "FieldError",

@@ -11,16 +11,28 @@ import numpy as np
 import numpy.typing as npt
 
 from vsa.bundler import Bundler
+from vsa.candidates import Candidates, candidates, remembered
+from vsa.config import EncoderConfig
+from vsa.decoding import Answer, Reading, alone, answers
 from vsa.errors import InvalidRecordError
 from vsa.exchange import is_vector
 from vsa.explaining import checked_query, explain
-from vsa.paths import parse_path
+from vsa.leaves import Arrays
+from vsa.memory import ItemMemory
+from vsa.paths import MEMBER, Path, format_path, parse_path
+
+_MOST_VALUES = 256
+"""Values of a path that other paths' readings are cleared of."""
 
 
 class Inspection(ABC):
     """The part of `vsa.JSONEncoder` that reads vectors rather than making them."""
 
     _lock: threading.RLock
+    _cache_bytes: int
+    config: EncoderConfig
+    memory: ItemMemory | None
+    _candidates: tuple[tuple[int, int, int], list[Candidates]] | None = None
 
     @property
     @abstractmethod
@@ -90,8 +102,10 @@ class Inspection(ABC):
                 change += sign * self._sums([part])[0]
         return change
 
-    def decode(self, x: npt.NDArray[Any], path: str, candidates: Iterable[Any], k: int = 3) -> list[tuple[Any, float]]:
-        """Which of the candidate values a vector holds at a path, by unbinding and cleanup.
+    def decode(
+        self, x: npt.NDArray[Any], path: str, candidates: Iterable[Any] | None = None, k: int = 3
+    ) -> list[Answer]:
+        """Which values a vector holds at a path, by unbinding and cleanup.
 
         Parameters
         ----------
@@ -99,43 +113,148 @@ class Inspection(ABC):
             A vector of this encoder, of any length.
         path : str
             Where to look: ``studio.country``, ``tags[]`` for any member of an array, ``tags[2]`` for the third.
-        candidates : iterable
-            Scalars or empty containers.
+        candidates : iterable, optional
+            Scalars or empty containers, one of which the record holds there, if any. By default those that
+            `memory` learned, with their frequencies as priors.
         k : int
             Most answers.
 
         Returns
         -------
-        list of (value, float)
-            Best first. The score is the cosine of the unbound vector ``M_pathᵀ x`` and the value's atoms. A value
-            that is not there scores 0 with a standard deviation of about 1/√dim: distrust scores below 4/√dim.
+        list of Answer
+            Best first; each unpacks as (value, score). The score is the cosine of the value's copy bound to the path
+            and of what is left of the vector once the paths in the memory, where there is one, are explained away:
+            about 0 with a standard deviation of 1/√dim for a value that is not there. `trust` is the probability of
+            its being right; for a path that the record does not have, no answer's is high.
 
         Raises
         ------
         ValueError
-            For a text that is no path, no candidates, or a vector of another dim, zero or not finite.
+            For a text that is no path, a path that the memory does not know, no candidates and no memory, or a
+            vector of another dim, zero or not finite.
         InvalidRecordError
             For a candidate that is not a JSON scalar or empty container.
 
         Notes
         -----
-        The error falls with dim and grows with the leaves of the record. One of 20 single-word fields among 1,000
-        candidates decoded rightly in 97 % of 300 trials at dim 1024 and in all of them at dim 2048, or at dim 1024
-        with ``Shares(anywhere=0)``: words that count anywhere are noise here.
+        See `vsa.decoding` for the model. One of 20 single-word fields among 1,000 candidates at dim 1024 comes out
+        right in .998 of trials without a memory. Time: O(n dim) for n candidates, and four rounds over the values of
+        the memory where there is one.
+
+        Examples
+        --------
+        >>> import vsa
+        >>> encoder = vsa.JSONEncoder(dim=1024, seed=7)
+        >>> x = encoder.encode_one({"town": "Bath", "river": "Avon"})
+        >>> value, score = encoder.decode(x, "town", ["Avon", "Bath", "Leeds"])[0]
+        >>> value
+        'Bath'
         """
-        values = list(candidates)
-        if not values:
-            raise ValueError("no candidates to decode among")
-        vector = checked_query(x, self.dim)
-        for value in values:
-            if isinstance(value, (dict, list)) and value:
-                raise InvalidRecordError(f"candidates are scalars or empty containers, got {type(value).__name__}")
+        unit = checked_query(x, self.dim)
+        steps = parse_path(path)
+        values = None if candidates is None else _checked(candidates)
         with self._lock:
+            reading, at = self._reading(unit, steps, values)
+        return answers(reading, at)[:k]
+
+    def decode_record(self, x: npt.NDArray[Any], paths: Iterable[str] | None = None) -> dict[str, list[Answer]]:
+        """What a vector holds, path by path, each read against what the other paths leave.
+
+        Parameters
+        ----------
+        x : (dim,) array
+            A vector of this encoder, of any length.
+        paths : iterable of str, optional
+            Which to report; by default all that the memory knows.
+
+        Returns
+        -------
+        dict of str to list of Answer
+            By path; empty where the record most likely has nothing there, or nothing that can be told.
+
+        Raises
+        ------
+        ValueError
+            Without a memory, for a path that it does not know, or a bad vector.
+
+        Examples
+        --------
+        >>> import vsa
+        >>> encoder = vsa.JSONEncoder(dim=1024, seed=7, memory=True)
+        >>> X = encoder.encode([{"town": t, "wet": w} for t in ("Bath", "Leeds", "York") for w in (True, False)] * 9)
+        >>> {path: found[0].value for path, found in encoder.decode_record(X[3]).items()}
+        {'town': 'Leeds', 'wet': False}
+        """
+        unit = checked_query(x, self.dim)
+        wanted = None if paths is None else [format_path(parse_path(path)) for path in paths]
+        with self._lock:
+            known = self._known()
+            names = {format_path(field.path): at for at, field in enumerate(known)}
+            for path in names if wanted is None else wanted:
+                if path not in names:
+                    raise ValueError(self._unknown(path))
+            reading = Reading(self._ready().maker, unit[None], known).sweep()
+        return {
+            path: answers(reading, names[path], likely=True) for path in sorted(names if wanted is None else wanted)
+        }
+
+    def _reading(self, unit: npt.NDArray[np.float64], steps: Path, values: list[Any] | None) -> tuple[Reading, int]:
+        """Posteriors with the path asked for among them, and its number."""
+        maker, config = self._ready().maker, self.config
+        arrays = Arrays(config.arrays)
+        bag = tuple(MEMBER if isinstance(step, int) else step for step in steps)
+        others = []
+        if self.memory is not None and self.memory.records:
+            others = [field for field in self._known() if field.path != bag]
+        if values is not None:
             self._sums(values)  # checks them as leaves
-            maker = self._ready().maker
-            steps = parse_path(path)
-            atoms = maker.unbound(steps, values)
-            found = maker.unbind(steps, vector.astype(np.float32)[None])[0]
-        scores = (atoms @ found) / np.linalg.norm(atoms, axis=1)
-        best = np.argsort(-scores, kind="stable")[:k]
-        return [(values[i], float(scores[i])) for i in best]
+            asked = candidates(maker, config.shares, arrays, steps, values)
+        else:
+            place = None if self.memory is None else self.memory.place(format_path(steps))
+            if self.memory is None or place is None or not place.items:
+                raise ValueError(self._unknown(format_path(steps)))
+            asked = remembered(maker, config.shares, arrays, steps, place, self.memory.records, len(place.items))
+            asked.many &= steps == bag
+        if others:
+            return Reading(maker, unit[None], [asked, *others]).sweep(), 0
+        return alone(maker, unit[None], asked), 0
+
+    def _known(self) -> list[Candidates]:
+        """The memory's paths with their most frequent values, as many as the cache has room for."""
+        if self.memory is None or not self.memory.records:
+            raise ValueError("the encoder has no memory, or an empty one: make it with memory=True and encode records")
+        memory, maker = self.memory, self._ready().maker
+        key = (id(memory), memory.records, id(maker))
+        if self._candidates is None or self._candidates[0] != key:
+            room = max(1, self._cache_bytes // (8 * self.dim))
+            places = {path: memory.place(path) for path in memory.paths()}
+            held = [(path, place) for path, place in places.items() if place is not None and place.items]
+            held.sort(key=lambda item: -item[1].records)
+            fields = []
+            for path, place in held:
+                most = min(_MOST_VALUES, len(place.items))
+                if most > room:
+                    break
+                room -= most
+                arrays = Arrays(self.config.arrays)
+                fields.append(
+                    remembered(maker, self.config.shares, arrays, parse_path(path), place, memory.records, most)
+                )
+            self._candidates = (key, fields)
+        return self._candidates[1]
+
+    def _unknown(self, path: str) -> str:
+        if self.memory is None:
+            return f"nothing to decode {path!r} among: give candidates, or make the encoder with memory=True"
+        known = ", ".join(self.memory.paths()[:5])
+        return f"the memory knows no values at {path!r}: give candidates, or one of its paths ({known}, ...)"
+
+
+def _checked(candidates: Iterable[Any]) -> list[Any]:
+    values = list(candidates)
+    if not values:
+        raise ValueError("no candidates to decode among")
+    for value in values:
+        if isinstance(value, (dict, list)) and value:
+            raise InvalidRecordError(f"candidates are scalars or empty containers, got {type(value).__name__}")
+    return values

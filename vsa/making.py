@@ -157,11 +157,15 @@ class LeafMaker:
             np.rint(bound, out=bound)
         return bound
 
-    def unbound(self, path: Path, values: list[Any]) -> Rows:
-        """(n, dim) float32: own atoms and words of values at a path, as they are before binding."""
+    def unbound(self, path: Path, values: list[Any]) -> tuple[Rows, Rows]:
+        """Values at a path as they are before binding: what is bound, and what counts anywhere; (n, dim) float32."""
         node = Node(tuple(MEMBER if isinstance(step, int) else step for step in path), path, self._fields)
         own, shared, _ = self._parts([(node, value) for value in values])
-        return own + shared
+        return own + shared, shared
+
+    def bind(self, path: Path, X: Rows) -> Rows:
+        """(n, dim) float32: rows multiplied by the path's operator."""
+        return self._binding.bind(self._operators.of(path), X)
 
     def unbind(self, path: Path, X: Rows) -> Rows:
         """(n, dim) float32: rows multiplied by the transpose of the path's operator."""
