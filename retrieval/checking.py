@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrieval import watermark
+from retrieval import pathindex, watermark
 from retrieval.checksums import payload_crc
 from retrieval.errors import DamagedGalleryError, NotAGalleryError, RetrievalError
 from retrieval.rows import Model
@@ -92,6 +92,10 @@ def check(path: str | Path) -> CheckReport:
             report.note(f"{report.records} of {report.records_expected} records can be read")
         for model in models:
             report.vectors += _check_vectors(Snapshot(folder, connection), model, report)
+        try:
+            pathindex.verify(Snapshot(folder, connection))
+        except RetrievalError as error:
+            report.note(error)
     except FAULTS as error:
         report.note(f"the file cannot be read: {error}")
     finally:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from retrieval import pathindex
 from retrieval.compaction import Compaction, compact
 from retrieval.errors import UnknownIdError
 from retrieval.ids import checked_ids
 from retrieval.payload import dump_all
 from retrieval.seen import refuse_duplicates
+from retrieval.snapshot import Snapshot
 from retrieval.surveys import GallerySurveys
 
 
@@ -67,6 +69,43 @@ class GalleryEdits(GallerySurveys):
             if missing:
                 raise _unknown(missing, "nothing was deleted")
         return len(names)
+
+    def index_paths(self, paths: Iterable[str]) -> None:
+        """Keep the values at some payload paths apart, so that filters on them need not read every payload.
+
+        Parameters
+        ----------
+        paths : iterable of str
+            As filters write them, such as ``"dateRange.startYear"`` or ``"contributors[].role"``.
+
+        Raises
+        ------
+        FilterError
+            For a path that cannot be understood.
+        TypeError
+            For one path that is not in a list.
+        GalleryBusyError
+
+        Notes
+        -----
+        Reads every payload once. Used by filters that name such a path at the top; writes keep it in step.
+        """
+        if isinstance(paths, str):
+            raise TypeError(f"paths must be a list of paths, got the text {paths!r}")
+        with self._store.write() as writer:
+            writer.set(pathindex.KEY, pathindex.add(Snapshot(writer.folder, writer.connection), [*paths]))
+
+    def unindex_paths(self, paths: Iterable[str] | None = None) -> None:
+        """Give up what `index_paths` keeps of some paths, or of all.
+
+        Raises
+        ------
+        ValueError
+            For a path that is not indexed.
+        """
+        with self._store.write() as writer:
+            given = None if paths is None else [*paths]
+            writer.set(pathindex.KEY, pathindex.drop(Snapshot(writer.folder, writer.connection), given))
 
     def compact(self, *, drop: str | None = None) -> Compaction:
         """Give the space of deleted and replaced items back.

@@ -117,6 +117,18 @@ def _steps(path: str) -> tuple[Any, ...]:
     return tuple(steps)
 
 
+def reader(path: str) -> Callable[[Any], list[Any]]:
+    """A function of a payload that gives the values at a path: none, one, or one for each element.
+
+    Raises
+    ------
+    FilterError
+        If the path cannot be understood.
+    """
+    steps = _steps(path)
+    return lambda payload: list(_values(payload, steps))
+
+
 def _values(value: Any, steps: tuple[Any, ...]) -> Iterator[Any]:
     """What lies at a path: nothing, one value, or one for each element where the path says so."""
     for number, step in enumerate(steps):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import exact
+from retrieval import exact, pathindex
 from retrieval.filters import Predicate, canonical, compiled
 from retrieval.payload import load
 from retrieval.snapshot import Record, Snapshot
@@ -34,8 +34,8 @@ class Selector:
         """The k nearest of the items that pass, (rows, scores) as from `exact.search`.
 
         One query first tries the payloads of its nearest neighbours, and is done when k of them pass; that
-        answers filters that keep much without reading the payloads of all. Otherwise every payload is read
-        once, and the vectors of the items that pass are compared.
+        answers filters that keep much without reading the payloads of all. Otherwise every payload, or what
+        `pathindex` holds of it, is read once, and the vectors of the items that pass are compared.
         """
         passes = compiled(where)
         key = (canonical(where), snapshot.state.generation, snapshot.state.epoch)
@@ -43,18 +43,22 @@ class Selector:
             found = self._nearest_that_pass(snapshot, table, Q, k, passes)
             if found is not None:
                 return found
-        rows = table.rows_of(self._items(snapshot, key, passes))
+        rows = table.rows_of(self._items(snapshot, key, where, passes))
         return exact.search_among(Q, table.matrix, table.items, rows[rows >= 0], k)
 
     def items(self, snapshot: Snapshot, where: Any) -> NDArray[np.int64]:
         """Numbers of the items that pass, rising."""
         key = (canonical(where), snapshot.state.generation, snapshot.state.epoch)
-        return self._items(snapshot, key, compiled(where))
+        return self._items(snapshot, key, where, compiled(where))
 
-    def _items(self, snapshot: Snapshot, key: tuple[str, int, int], passes: Predicate) -> NDArray[np.int64]:
+    def _items(
+        self, snapshot: Snapshot, key: tuple[str, int, int], where: dict[str, Any], passes: Predicate
+    ) -> NDArray[np.int64]:
         known = self._answers.get(key)
         if known is None:
-            known = np.fromiter(_passing(snapshot.all_records(), passes), dtype=np.int64)
+            known = pathindex.passing(snapshot, where, passes)
+            if known is None:
+                known = np.fromiter(_passing(snapshot.all_records(), passes), dtype=np.int64)
             with self._lock:
                 self._answers[key] = known
                 while len(self._answers) > _REMEMBERED:

@@ -6,14 +6,17 @@ import sqlite3
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval import pathindex
 from retrieval.checksums import added, id_hashes, payload_crc, placement_hashes, removed, row_crc
 from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
 from retrieval.schema import damaged, translated
+from retrieval.snapshot import Snapshot
 
 Payload = tuple[int, bytes | None]
 
@@ -114,6 +117,15 @@ class Writer:
             rows.append((item, name, codec, payload_crc(item, name, codec, payload), payload))
         self.connection.executemany("INSERT INTO ids VALUES (?, ?)", new_ids)
         self.connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", rows)
+        pathindex.put(
+            self.connection,
+            self._paths,
+            [(item, name, codec, payload, crc) for item, name, codec, crc, payload in rows],
+        )
+
+    @cached_property
+    def _paths(self) -> dict[str, int]:
+        return pathindex.indexed(Snapshot(self.folder, self.connection))
 
     def _put_blocks(self, model: Model, X: NDArray[np.float32]) -> NDArray[np.int64]:
         """Write rows into new blocks; their slots, shape (n,)."""
@@ -234,6 +246,7 @@ class Writer:
             self._forget(items, hashes)
             self.connection.executemany("DELETE FROM ids WHERE id = ?", [(name,) for name in names])
             self.connection.executemany("DELETE FROM records WHERE item = ?", [(item,) for item in found.values()])
+            pathindex.forget(self.connection, self._paths, found.values())
         self.state = replace(self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes))
         self._changed = True
         return names
