@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from retrieval import cli_exchange, cli_index, cli_read
+from retrieval import cli_exchange, cli_index, cli_read, cli_upgrade
 from retrieval.errors import (
     FilterError,
     GalleryExistsError,
@@ -24,6 +24,9 @@ from vsa.errors import VSAError
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 _WRONG_CALL = (FilterError, GalleryExistsError, GalleryNotFoundError, NotAGalleryError, ModelMismatchError)
+
+
+_UPGRADE = "Change the embedding model without encoding everything again, and go back."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     _json(optimize)
     compact = command("compact", "Give the space of deleted and replaced items back.", cli_read.compact)
     _gallery(compact)
+    compact.add_argument("--drop", metavar="MODEL", help="also drop the vectors of a model before an upgrade")
+    upgrade = commands.add_parser("upgrade", help=_UPGRADE, description=_UPGRADE)
+    cli_upgrade.add_commands(upgrade, positive)
     check = command("check", "Read everything and say what is damaged and what can be saved.", cli_read.check)
     _gallery(check)
     _json(check)

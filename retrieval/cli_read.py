@@ -125,7 +125,7 @@ def optimize(arguments: argparse.Namespace) -> int:
 def compact(arguments: argparse.Namespace) -> int:
     """Give space back."""
     with Gallery.open(arguments.gallery) as gallery:
-        done = gallery.compact()
+        done = gallery.compact(drop=arguments.drop)
     print(f"{arguments.gallery}: {sized(done.before)} before, {sized(done.after)} now", file=sys.stderr)
     return 0
 

@@ -20,7 +20,25 @@ from retrieval.views import View
 Batch = tuple[list[str], list[Any], NDArray[np.float32]]
 
 _ROWS = 1024
+_REGIONS = 64
+_DRAWN_AT_ONCE = 65536
 _COLUMNS = 16384
+
+
+class Sample(NamedTuple):
+    """Some items of a gallery, in insertion order.
+
+    Attributes
+    ----------
+    ids : list of str, length n
+    payloads : list of JSON values, length n
+    X : (n, dim) float32
+        Their vectors in the space that searches use.
+    """
+
+    ids: list[str]
+    payloads: list[Any]
+    X: NDArray[np.float32]
 
 
 class GallerySurveys(GalleryReader):
@@ -116,6 +134,53 @@ class GallerySurveys(GalleryReader):
                 payloads = [load(records[item].codec, records[item].payload) for item in items]
                 yield found.ids[part].tolist(), payloads, found.X(part)
 
+    def sample(self, n: int, *, seed: int = 0) -> Sample:
+        """Items drawn evenly from everywhere: the same share of each of 64 regions of the space.
+
+        Parameters
+        ----------
+        n : int
+            How many; all if there are fewer.
+        seed : int
+            The same seed draws the same items from the same state.
+
+        Raises
+        ------
+        ValueError
+            If n is no positive integer.
+        UpgradeError
+            As `vectors`.
+
+        Notes
+        -----
+        O(64 * count * dim) time; memory for 65,536 vectors.
+        """
+        if type(n) is not int or n < 1:
+            raise ValueError(f"n must be a positive integer, got {n!r}")
+        with self._searcher.current() as (snapshot, view):
+            everything = _one_space(snapshot, view)
+            count = len(everything.items)
+            rng = np.random.default_rng(seed)
+            centres = np.concatenate(
+                [everything.X(slice(row, row + 1)) for row in np.sort(rng.permutation(count)[:_REGIONS]).tolist()]
+                or [everything.X(slice(0))]
+            )
+            regions = np.concatenate(
+                [
+                    (everything.X(slice(start, start + _DRAWN_AT_ONCE)) @ centres.T).argmax(axis=1)
+                    for start in range(0, count, _DRAWN_AT_ONCE)
+                ]
+                or [np.empty(0, dtype=np.int64)]
+            )
+            # Every (count / n)-th in the order of regions takes its share of each.
+            shuffled = rng.permutation(count)
+            by_region = shuffled[np.argsort(regions[shuffled], kind="stable")]
+            rows = np.sort(by_region[np.arange(min(n, count)) * count // max(min(n, count), 1)])
+            items = everything.items[rows].tolist()
+            records = snapshot.records(items)
+            payloads = [load(records[item].codec, records[item].payload) for item in items]
+            return Sample(everything.ids[rows].tolist(), payloads, everything.X(rows))
+
 
 class _Ordered(NamedTuple):
     """Rows of a view in insertion order, each as the number of its part and its row there."""
@@ -126,7 +191,7 @@ class _Ordered(NamedTuple):
     items: NDArray[np.int64]
     ids: NDArray[np.object_]
 
-    def X(self, part: slice) -> NDArray[np.float32]:  # noqa: N802 - the field's name for a matrix
+    def X(self, part: slice | NDArray[np.int64]) -> NDArray[np.float32]:  # noqa: N802 - the field's name for a matrix
         """The vectors of some of them, copied."""
         numbers, rows = self.parts[part], self.rows[part]
         X = np.empty((len(rows), self.view.parts[0].table.model.dim), dtype=np.float32)

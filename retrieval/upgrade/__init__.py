@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from retrieval.upgrade.evidence import Evidence
-from retrieval.upgrade.fingerprint import Fingerprint
-from retrieval.upgrade.plan import Fingerprints, Upgrade
+from retrieval.upgrade.fingerprint import Fingerprint, Fingerprints
+from retrieval.upgrade.plan import Upgrade
 from retrieval.upgrade.report import Cost, Report, Search
 from retrieval.upgrade.verdict import Decision, Verdict
 

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from retrieval.compat.isometry import Isometry
     from retrieval.compat.local_linear import LocalLinearMap
     from retrieval.upgrade.plan import Upgrade
+    from retrieval.upgrade.truncation import Truncation
 
 _SAME = 1.0 - 1e-6
 
 
-def chained(upgrades: Sequence[Upgrade]) -> tuple[Kind, tuple[Isometry | LocalLinearMap, ...], Calibration]:
+def chained(
+    upgrades: Sequence[Upgrade],
+) -> tuple[Kind, tuple[Isometry | LocalLinearMap | Truncation, ...], Calibration]:
     """Put fitted upgrades in a row; see `Upgrade.chain`."""
     if len(upgrades) < 2:
         raise ValueError(f"a chain needs two upgrades or more, not {len(upgrades)}")

@@ -118,3 +118,11 @@ class Fingerprint:
     def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> Fingerprint:
         """Build the fingerprint that `parts` took apart."""
         return cls(**fields, **arrays)
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """What the vectors of both models look like."""
+
+    old: Fingerprint
+    new: Fingerprint

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.compat import mapfile
 from retrieval.compat.calibration import Calibration
 from retrieval.compat.correction import Mapped, Search
+from retrieval.compat.errors import InvalidPairsError
 from retrieval.compat.isometry import Isometry
 from retrieval.compat.local_linear import LocalLinearMap
-from retrieval.compat.pairs import Float32, check_model, checked_vectors, unit_pairs, unit_rows
+from retrieval.compat.pairs import Float32, check_model, checked_vectors, drawn_rows, unit_pairs, unit_rows
+from retrieval.encoding import Encoder
+from retrieval.progress import Progress
+from retrieval.upgrade import upgradefile
 from retrieval.upgrade.chaining import chained
-from retrieval.upgrade.evidence import Evidence, arrays_of, check_pairs
-from retrieval.upgrade.fingerprint import Fingerprint
+from retrieval.upgrade.drawing import encoded_sample
+from retrieval.upgrade.evidence import Evidence, check_pairs
+from retrieval.upgrade.fingerprint import Fingerprint, Fingerprints
 from retrieval.upgrade.report import SHARES, Report, make_report
 from retrieval.upgrade.trial import Kind, fit_map, isometric, same_vectors
+from retrieval.upgrade.truncation import Truncation
 
-_KIND = "upgrade"
+if TYPE_CHECKING:
+    from retrieval.gallery import Gallery
+
+# Pairs that two thousand squared scores are taken of, to calibrate by.
+_CALIBRATED = 2000
 KINDS: tuple[Kind, ...] = ("isometry", "gallery", "query")
-
-
-@dataclass(frozen=True)
-class Fingerprints:
-    """What the vectors of both models look like."""
-
-    old: Fingerprint
-    new: Fingerprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Upgrade:
     ----------
     kind : {"identity", "isometry", "gallery", "query"}
         "identity" where both models give the same vectors.
-    steps : tuple of Isometry or LocalLinearMap
+    steps : tuple of Isometry, LocalLinearMap or Truncation
         Applied one after the other: to stored rows, or under a query map to new queries. None for an
         identity, one for a fitted upgrade, several for a chained one.
     calibration : Calibration
@@ -55,7 +56,7 @@ class Upgrade:
     fingerprints : Fingerprints
         By which drift, and vectors of another model, are noticed.
     evidence : Evidence or None
-        Held-out pairs, of which reports are made; None where the upgrade is chained.
+        Held-out pairs, of which reports are made; None where the upgrade is chained or needs no map.
 
     Examples
     --------
@@ -67,7 +68,7 @@ class Upgrade:
     """
 
     kind: Kind
-    steps: tuple[Isometry | LocalLinearMap, ...]
+    steps: tuple[Isometry | LocalLinearMap | Truncation, ...]
     calibration: Calibration
     old_model: str
     new_model: str
@@ -146,6 +147,91 @@ class Upgrade:
         )
 
     @classmethod
+    def from_gallery(
+        cls,
+        gallery: Gallery,
+        encode_new: Callable[[list[Any]], Any] | Encoder,
+        *,
+        sample: int = 20_000,
+        new_model: str | None = None,
+        kinds: Sequence[Kind] = KINDS,
+        batch_size: int = 256,
+        seed: int = 0,
+        progress: Progress | bool | None = None,
+    ) -> Upgrade:
+        """Draw items from a gallery, encode them with the new model, and fit on the pairs.
+
+        Parameters
+        ----------
+        gallery : Gallery
+            Whose payloads are what the new model encodes.
+        encode_new : callable or Encoder
+            A list of payloads to vectors (n, d_new).
+        sample : int
+            Items drawn, by `Gallery.sample`: evenly from everywhere.
+        new_model : str, optional
+            Name of the new model; by default the encoder's.
+        kinds : sequence of {"isometry", "gallery", "query"}
+            As in `fit`.
+        batch_size : int
+            Items encoded at a time.
+        seed : int
+            Draws the sample and the held-out pairs.
+        progress : callable, bool or None
+            Called with the number of items encoded so far.
+
+        Raises
+        ------
+        ValueError
+            If the gallery is empty, or neither `new_model` nor the encoder names the new model.
+        InvalidPairsError, InvalidVectorError
+            As `fit`.
+        """
+        name = new_model or getattr(encode_new, "name", None)
+        if not isinstance(name, str):
+            raise ValueError("give new_model=: a function does not tell the name of its model")
+        drawn, new = encoded_sample(
+            gallery, encode_new, sample=sample, batch_size=batch_size, seed=seed, progress=progress
+        )
+        return cls.fit(drawn.X, new, ids=drawn.ids, old_model=gallery.model, new_model=name, kinds=kinds, seed=seed)
+
+    @classmethod
+    def compatible(
+        cls, old: npt.ArrayLike, new: npt.ArrayLike, *, old_model: str = "old", new_model: str = "new", seed: int = 0
+    ) -> Upgrade:
+        """Make an upgrade to a model that was trained to be compatible, as `compat.train_bt2` trains it: no map.
+
+        New queries search old rows by their first d_old dims and new rows by all. The pairs only bring the two
+        kinds of score to one scale, and take the fingerprints.
+
+        Parameters
+        ----------
+        old, new : (n, d_old) and (n, d_new) float
+            Paired rows, 10 or more, d_new ≥ d_old.
+        old_model, new_model : str
+        seed : int
+
+        Raises
+        ------
+        InvalidPairsError, InvalidVectorError
+            As `fit`; also if the new model has fewer dims.
+        """
+        X, Y, _ = unit_pairs(old, new)
+        check_pairs(X, Y, None, None)
+        if Y.shape[1] < X.shape[1]:
+            raise InvalidPairsError(
+                f"a compatible model of dim {Y.shape[1]} cannot hold the {X.shape[1]} dims of the old one; use fit"
+            )
+        step = Truncation(Y.shape[1], X.shape[1])
+        rows = drawn_rows(len(X), _CALIBRATED, seed)
+        others = ~np.eye(len(rows), dtype=np.bool_)
+        calibration = Calibration.fit(
+            scores=(step.transform(Y[rows]) @ X[rows].T)[others], reference=(Y[rows] @ Y[rows].T)[others]
+        )
+        fingerprints = Fingerprints(Fingerprint.of(X, old_model, seed=seed), Fingerprint.of(Y, new_model, seed=seed))
+        return cls("query", (step,), calibration, old_model, new_model, X.shape[1], Y.shape[1], fingerprints, None)
+
+    @classmethod
     def chain(cls, *upgrades: Upgrade) -> Upgrade:
         """Go from the first upgrade's old model to the last one's new model: no new pairs needed.
 
@@ -186,7 +272,7 @@ class Upgrade:
         return f"{self.old_model} → {self.new_model}"
 
     @property
-    def map(self) -> Isometry | LocalLinearMap | None:
+    def map(self) -> Isometry | LocalLinearMap | Truncation | None:
         """The one map, None for an identity.
 
         Raises
@@ -242,6 +328,7 @@ class Upgrade:
             if isinstance(step, Isometry):
                 vectors = isometric(step, vectors)
                 continue
+            assert isinstance(step, LocalLinearMap)  # a truncation maps queries
             part = step.map(vectors, neighbours=neighbours, workers=workers)
             vectors = part.vectors
             # Through several maps, an item is as well supported as where it is worst, and errors add up.
@@ -319,44 +406,9 @@ class Upgrade:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the upgrade to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
-        fields: dict[str, Any] = {
-            name: getattr(self, name) for name in ("kind", "old_model", "new_model", "old_dim", "new_dim")
-        }
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        members: dict[str, Any] = {
-            "calibration": self.calibration,
-            "old": self.fingerprints.old,
-            "new": self.fingerprints.new,
-            **{f"step{i}": step for i, step in enumerate(self.steps)},
-        }
-        if self.evidence is not None:
-            members["evidence"] = self.evidence
-        fields["steps"] = ["isometry" if isinstance(step, Isometry) else "local-linear" for step in self.steps]
-        for name, member in members.items():
-            fields[name], own = member.parts()
-            arrays |= {f"{name}.{key}": array for key, array in own.items()}
-        mapfile.write(path, _KIND, fields, arrays)
+        upgradefile.write(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Upgrade:
         """Read what `save` wrote; raises as `retrieval.compat.mapfile.read`."""
-        fields, arrays = mapfile.read(path, _KIND)
-
-        def part(of: Any, name: str) -> Any:
-            return of.of_parts(fields[name], arrays_of(name, arrays))
-
-        steps = tuple(
-            part(Isometry if kind == "isometry" else LocalLinearMap, f"step{i}")
-            for i, kind in enumerate(fields["steps"])
-        )
-        return cls(
-            fields["kind"],
-            steps,
-            part(Calibration, "calibration"),
-            fields["old_model"],
-            fields["new_model"],
-            fields["old_dim"],
-            fields["new_dim"],
-            Fingerprints(part(Fingerprint, "old"), part(Fingerprint, "new")),
-            part(Evidence, "evidence") if "evidence" in fields else None,
-        )
+        return upgradefile.read(cls, path)

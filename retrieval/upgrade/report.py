@@ -163,8 +163,8 @@ def make_report(
     evidence = upgrade.evidence
     if evidence is None:
         raise ValueError(
-            f"{upgrade.name!r} is chained, and no pairs of its outer models were held out: report on each "
-            "of the upgrades that it was chained from, or fit a direct one"
+            f"{upgrade.name!r} is chained or needs no map, and no pairs were held out for it: report on each of the "
+            "upgrades that it was chained from, or on one that `fit` makes"
         )
     for name, share in (("shares", s) for s in shares):
         if not 0 <= share <= 1:

@@ -402,3 +402,49 @@ def test_queries_that_drift_are_noticed(gallery: Gallery, world: World) -> None:
     assert health.queries is not None
     assert health.queries.found
     assert "queries differ" in str(health)
+
+
+def test_an_upgrade_is_fitted_on_a_sample_of_the_gallery(gallery: Gallery, world: World) -> None:
+    asked: list[int] = []
+
+    def encode(records: list[dict[str, int]]) -> np.ndarray:
+        asked.extend(record["n"] for record in records)
+        return world.encode("v2")(records)
+
+    upgrade = Upgrade.from_gallery(gallery, encode, sample=250, new_model="v2", kinds=["gallery"], batch_size=64)
+    assert len(asked) == len(set(asked)) == 250
+    assert (upgrade.old_model, upgrade.new_model, upgrade.new_dim) == ("v1", "v2", 12)
+    gallery.apply(upgrade)
+    assert gallery.search(world.v2[3], k=5)
+    with pytest.raises(ValueError, match="new_model"):
+        Upgrade.from_gallery(gallery, encode)
+    with pytest.raises(retrieval.InvalidVectorError, match=r"shape \(3, 12\) of 64 records"):
+        Upgrade.from_gallery(gallery, lambda records: world.v3[:3], new_model="v3", batch_size=64)
+
+
+def test_a_sample_takes_its_share_of_every_region(gallery: Gallery) -> None:
+    far = unit(np.eye(10)[:1].repeat(600, axis=0) + 0.01 * np.random.default_rng(0).standard_normal((600, 10)))
+    gallery.add_vectors([f"far-{number}" for number in range(600)], far)
+    drawn = gallery.sample(100)
+    assert drawn.ids == gallery.sample(100).ids != gallery.sample(100, seed=1).ids
+    assert 55 <= sum(name.startswith("far") for name in drawn.ids) <= 65
+    np.testing.assert_array_equal(drawn.X[7], gallery.vector(drawn.ids[7]))
+    assert len(gallery.sample(5000).ids) == N + 600
+
+
+def test_a_compatible_model_searches_old_rows_by_its_first_dims(gallery: Gallery, world: World, tmp_path: Path) -> None:
+    new = unit(np.concatenate([world.v1, world.v2], axis=1))
+    Upgrade.compatible(world.v1[:200], new[:200], old_model="v1", new_model="bt2").save(tmp_path / "u")
+    upgrade = Upgrade.load(tmp_path / "u")
+    gallery.apply(upgrade)
+    gallery.backfill(lambda records: new[[record["n"] for record in records]], budget=100, order="insertion")
+    Q = new[N:]
+    done, left = np.arange(100), np.arange(100, N)
+    same(
+        answers(gallery, Q),
+        expected([("bt2", Q, new[done], done, ()), ("v1", unit(Q[:, :10]), world.v1[left], left, (upgrade,))]),
+    )
+    shares = [hit.model for hits in gallery.search(Q, k=10) for hit in hits].count("bt2") / len(Q) / 10
+    assert 0.15 < shares < 0.35
+    with pytest.raises(ValueError, match="held out"):
+        upgrade.report()

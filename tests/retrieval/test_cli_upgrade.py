@@ -1,0 +1,129 @@
+"""`retrieval upgrade` through a real subprocess: vectors of one's own, and encoders by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrieval import Gallery
+
+N = 300
+ENCODERS = """
+import numpy as np
+import vsa
+
+old = vsa.JSONEncoder(dim=128, seed=1)
+new = vsa.JSONEncoder(dim=256, seed=2)
+NEW = np.load("new.npy")
+
+def vectors(records):
+    return NEW[[record["n"] for record in records]]
+
+number = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(3)
+    hidden = rng.standard_normal((N, 5))
+    old, new = np.tanh(hidden @ rng.standard_normal((5, 8))), np.tanh(hidden @ rng.standard_normal((5, 12)))
+    np.save(tmp_path / "old.npy", old)
+    np.save(tmp_path / "new.npy", new)
+    (tmp_path / "ids.txt").write_text("".join(f"item-{number}\n" for number in range(N)))
+    (tmp_path / "encoders.py").write_text(ENCODERS)
+    with Gallery.create(tmp_path / "g", dim=8, model="v1") as gallery:
+        gallery.add_vectors([f"item-{n}" for n in range(N)], old, payloads=[{"n": n} for n in range(N)])
+    return tmp_path
+
+
+def run(folder: Path, *arguments: Any, code: int = 0) -> tuple[str, str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-m", "retrieval.cli", "upgrade", *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("pairs", [("--ids", "ids.txt"), ("--old", "old.npy")])
+def test_vectors_of_ones_own_go_all_the_way_and_back(folder: Path, pairs: tuple[str, str]) -> None:
+    out, err = run(folder, "plan", "g", "--new", "new.npy", *pairs, "--model", "v2", "--out", "u")
+    assert "switch" in out
+    assert "not applied yet" in err
+    assert "v2" in run(folder, "apply", "g", "u")[0]
+    out, _ = run(folder, "backfill", "g", "--new", "new.npy", "--ids", "ids.txt", "--budget", "100")
+    assert out.startswith("100 encoded")
+    state = json.loads(run(folder, "status", "g", "--json")[0])
+    assert (state["model"], state["encoded"], state["waiting"]) == ("v2", 100, 200)
+    assert "v1" in run(folder, "rollback", "g")[0]
+    _, err = run(folder, "rollback", "g", code=1)
+    assert "no upgrade is applied" in err
+
+
+def test_a_function_encodes_the_sample_and_the_rest(folder: Path) -> None:
+    out, _ = run(folder, "plan", "g", "--encoder", "encoders:vectors", "--model", "v2", "--out", "u", "--json")
+    assert json.loads(out)["verdict"]
+    run(folder, "apply", "g", "u")
+    assert "300 encoded" in run(folder, "backfill", "g", "--encoder", "encoders:vectors")[0]
+    # No vector is given for most items: they are named, and the command fails.
+    (folder / "few.txt").write_text("item-1\n")
+    run(folder, "rollback", "g")
+    with Gallery.open(folder / "g") as gallery:
+        gallery.add_vectors(["more"], np.ones((1, 8)))
+    run(folder, "apply", "g", "u")
+    _, err = run(folder, "backfill", "g", "--new", "new.npy", "--ids", "few.txt", code=1)
+    assert "more: KeyError" in err
+    assert "failed: more" in run(folder, "status", "g")[0]
+
+
+def test_an_encoder_is_kept_by_the_gallery(folder: Path) -> None:
+    records = [{"n": n, "title": f"{['red', 'blue', 'green'][n % 3]} house {n}"} for n in range(60)]
+    sys.path.insert(0, str(folder))
+    import vsa
+
+    with Gallery.create(folder / "json", encoder=vsa.JSONEncoder(dim=128, seed=1)) as gallery:
+        gallery.add(records, id="n")
+    run(folder, "plan", "json", "--encoder", "encoders:new", "--out", "u")
+    run(folder, "apply", "json", "u", "--encoder", "encoders:new")
+    assert "60 encoded" in run(folder, "backfill", "json")[0]
+    with Gallery.open(folder / "json") as gallery:
+        assert gallery.dim == 256
+        assert gallery.search({"title": "blue house 4"}, k=1)[0].id == "4"
+        gallery.add([{"n": 99, "title": "violet tower"}], id="n")
+        assert gallery.search({"title": "violet tower"}, k=1)[0].id == "99"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "g", "--out", "u"], "--encoder module:function"),
+        (["plan", "g", "--out", "u", "--encoder", "encoders"], "write module:function"),
+        (["plan", "g", "--out", "u", "--encoder", "nowhere:f"], "No module named 'nowhere'"),
+        (["plan", "g", "--out", "u", "--encoder", "encoders:f"], "has no attribute 'f'"),
+        (["plan", "g", "--out", "u", "--encoder", "encoders:number"], "neither a function nor an encoder"),
+        (["plan", "g", "--out", "u", "--encoder", "encoders:vectors"], "--model NAME is needed"),
+        (["plan", "g", "--out", "u", "--new", "no.npy", "--ids", "ids.txt", "--model", "v2"], "no.npy: no such file"),
+        (["plan", "g", "--out", "u", "--new", "ids.txt", "--ids", "ids.txt", "--model", "v2"], "not a .npy file"),
+        (["plan", "g", "--out", "u", "--new", "new.npy", "--model", "v2"], "--ids FILE or --old NPY"),
+        (["apply", "g", "nothing"], "nothing"),
+        (["status", "nowhere"], "no such folder"),
+    ],
+)
+def test_wrong_calls_say_what_to_do(folder: Path, arguments: list[str], message: str) -> None:
+    code = 1 if arguments[0] == "apply" else 2
+    assert message in run(folder, *arguments, code=code)[1]
