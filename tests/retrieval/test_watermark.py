@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,13 @@ def test_opening_beside_a_writer_is_never_a_false_alarm(tmp_path: Path) -> None:
         writer.join()
     assert opened > 5
     assert watermark.read(folder) == 300
+
+
+def test_the_file_is_as_documented(tmp_path: Path) -> None:
+    watermark.write(tmp_path, 4)
+    watermark.write(tmp_path, 7)
+    data = (tmp_path / watermark.FILE_NAME).read_bytes()
+    assert data[:16] == b"VSAMARK\x01\x04" + bytes(7)
+    assert data[4096:4112] == b"VSAMARK\x01\x07" + bytes(7)
+    assert data[4112:] == zlib.crc32(data[4096:4112]).to_bytes(4, "little")
+    assert watermark.read(tmp_path) == 7
