@@ -30,15 +30,16 @@ PerQuery = npt.NDArray[np.float64]
 
 
 def precisions(scores: Array, classes: Codes) -> PerQuery:
-    """Average precision of each row of a square matrix of scores, the item itself left out."""
+    """Average precision of each row of a square matrix of scores, itself left out; NaN without a class-mate."""
     scores = scores.copy()
     np.fill_diagonal(scores, -np.inf)
     ordered = np.sort(scores, axis=1)
-    found = np.empty(len(scores))
+    found = np.full(len(scores), np.nan)
     for i, row in enumerate(scores):
         wanted = np.flatnonzero(classes == classes[i])
         ranks = np.sort(len(row) + 1 - np.searchsorted(ordered[i], row[wanted[wanted != i]], side="right"))
-        found[i] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
+        if len(ranks):
+            found[i] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
     return found
 
 

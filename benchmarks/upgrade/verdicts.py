@@ -24,6 +24,7 @@ import warnings
 import numpy as np
 
 from benchmarks.compat.table import Array
+from benchmarks.upgrade.backfill import precisions
 from benchmarks.upgrade.scenarios import Codes, Scenario, scenarios
 from retrieval import Upgrade
 from retrieval.compat import PairsWarning
@@ -33,20 +34,15 @@ MARGIN = 1.0
 
 
 def quality(scores: Array, classes: Codes) -> tuple[float, float]:
-    """CMC@1 and mAP in percent of a square matrix of scores; the item itself is left out."""
-    hits, precisions = [], []
-    for start in range(0, len(scores), 500):
-        block = scores[start : start + 500].copy()
-        rows = np.arange(start, start + len(block))
-        block[np.arange(len(block)), rows] = -np.inf
-        order = np.argsort(-block, axis=1, kind="stable")[:, :-1]
-        relevant = classes[order] == classes[rows, None]
-        wanted = relevant.sum(axis=1)
-        some = wanted > 0
-        found = np.cumsum(relevant[some], axis=1) / np.arange(1, relevant.shape[1] + 1)
-        hits.append(relevant[some, 0])
-        precisions.append((found * relevant[some]).sum(axis=1) / wanted[some])
-    return 100 * float(np.concatenate(hits).mean()), 100 * float(np.concatenate(precisions).mean())
+    """CMC@1 and mAP in percent of a square matrix of scores; the item itself is left out.
+
+    Items with no other of their class have neither.
+    """
+    shared = np.bincount(classes)[classes] > 1
+    others = scores.copy()
+    np.fill_diagonal(others, -np.inf)
+    first = classes[np.argmax(others, axis=1)] == classes
+    return 100 * float(first[shared].mean()), 100 * float(precisions(scores, classes)[shared].mean())
 
 
 def truth(s: Scenario, upgrade: Upgrade, share: float) -> list[tuple[float, float]]:
