@@ -55,9 +55,9 @@ class TextModel:
     and a text whose vector is zero, is an ordinary leaf.
 
     A vector is brought to unit length, padded with zeros to the encoder's dim and turned by a seeded orthonormal
-    map, (HD)³ of `vsa.binding`; so the cosine of two texts is that of the model, to 2e-5 at dim 1024 (3e-6 root mean square). Its
-    entries are then rounded to whole numbers (their root mean square is 6,144 × weight), so sums stay exact and
-    equal outputs of `embed` give equal bits, on every machine. Where the model is wider than the encoder, the
+    map, (HD)³ of `vsa.binding`; so the cosine of two texts is that of the model, to 2e-5 at dim 1024 (3e-6 root mean
+    square). Its entries are then rounded to whole numbers (their root mean square is 6,144 × weight), so sums stay
+    exact and equal outputs of `embed` give equal bits, on every machine. Where the model is wider than the encoder, the
     turned vector is cut to the encoder's dim and cosines stray by about 1/√dim.
 
     Examples
