@@ -29,6 +29,9 @@ WORD_UNIT = 48
 COUNT_UNIT = 128
 """Weight of a leaf's only word, before length saturation."""
 
+YEAR_WEIGHT = COUNT_UNIT // 8
+"""Weight of a date's year as a word: enough to be found by, too little to bend the likeness of dates."""
+
 LEAF_UNIT = WORD_UNIT * COUNT_UNIT
 """Norm that a leaf's parts are measured in."""
 
@@ -122,8 +125,15 @@ def _levels(value: float, scale: Scale | None) -> dict[bytes, float]:
 
 
 def _text(text: str, scale: Scale | None) -> Leaf:
-    found = words(text)
     leaf = Leaf({}, b"x" + text.encode())
+    when = days(text)
+    if when is not None:
+        # Days and hours are digits that come again every month: as words they would make far times alike.
+        leaf.words = {text[:4]: YEAR_WEIGHT}
+        share = LEVEL_SHARE / math.sqrt(len(DAY_GRIDS))
+        leaf.levels = {b"d%d,%d" % (grid, node): share * weight for grid, node, weight in cells(when, DAY_GRIDS)}
+        return leaf
+    found = words(text)
     if found:
         # pow() is no IEEE basic operation, but a last bit lost here moves a rounded weight once in 1e13.
         factor = COUNT_UNIT * (len(found) * (1.0 + GRAM_SHARE * GRAM_SHARE)) ** (-SATURATION / 2)
@@ -133,11 +143,7 @@ def _text(text: str, scale: Scale | None) -> Leaf:
         else:
             counts = Counter(found)
             leaf.words = {word: max(1, round(factor * math.sqrt(count))) for word, count in counts.items()}
-    when = days(text)
-    if when is not None:
-        share = LEVEL_SHARE / math.sqrt(len(DAY_GRIDS))
-        leaf.levels = {b"d%d,%d" % (grid, node): share * weight for grid, node, weight in cells(when, DAY_GRIDS)}
-    elif text[-1].isdecimal() and _NUMERAL.fullmatch(text):
+    if text[-1].isdecimal() and _NUMERAL.fullmatch(text):
         leaf.number = float(text)
         leaf.levels = _levels(leaf.number, scale)
     return leaf

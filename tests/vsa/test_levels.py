@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import itertools
 import math
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vsa
+from vsa.curves import similarity_curve
 from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, compress, log2
 from vsa.times import days
 
@@ -44,17 +46,45 @@ def test_the_kernel_of_cells_falls_monotonically_with_distance(u, near, far):
     assert cosine(u, u, NUMBER_GRIDS) == pytest.approx(1)
 
 
-def test_numbers_fall_over_six_decades_of_their_scale():
-    records = [{"x": x} for x in np.random.default_rng(0).normal(50, 4, 2000)]
-    encoder = vsa.JSONEncoder(4096, seed=1, shares=vsa.Shares(anywhere=0)).fit(records)
-    steps = [4 * 10.0**k for k in np.arange(-3, 3.01, 0.5)]
-    at = [50.0, *(50 + step for step in steps)]
-    X = encoder.encode([{"x": x} for x in at])
-    cosines = (X @ X[0])[1:]
-    # Atoms are orthogonal to 1/sqrt(4096) = 0.016; the cosine of 20 cells strays by less than four of that.
-    assert (np.diff(cosines) < 4 / 64).all()
-    assert cosines[0] > 0.65
-    assert abs(cosines[-1]) < 0.15
+# Parts that two records do not share add a deviation of at most 1/√dim to a cosine of one seed. Over n seeds the
+# difference of two means strays by √(2 / (n · dim)) = .0078 at most; steps of the tests may rise by four of that.
+SEEDS, STEPS_DIM = range(16), 2048
+NOISE = 4 * (2 / (len(SEEDS) * STEPS_DIM)) ** 0.5
+# Numbers keep a small share of their spelling, so 4050 is a little more like 50 than 3000 is.
+SPELLING = 0.02
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_numbers_fall_over_six_decades_of_their_scale(fitted):
+    corpus = [{"x": x} for x in np.random.default_rng(0).normal(50, 4, 500)]
+    encoders = [vsa.JSONEncoder(STEPS_DIM, seed=seed) for seed in SEEDS]
+    if fitted:
+        encoders = [encoder.fit(corpus) for encoder in encoders]
+    at = [{"x": 50 + 4 * 10.0 ** (k / 4)} for k in range(-12, 13)]
+    mean, _ = similarity_curve(encoders, {"x": 50.0}, at)
+    assert (np.diff(mean) < NOISE + SPELLING).all()
+    assert (mean[4:21:4] < mean[:17:4] + SPELLING).all()
+    assert (mean[4:17:4] < mean[:13:4]).all()
+    assert mean[0] > 0.5
+    assert mean[-1] < 0.15
+
+
+@pytest.mark.parametrize("start", ["1920-03-01T00:00:00+00:00", "1899-12-31T23:30:00+00:00"])
+def test_times_fall_from_an_hour_to_a_century(start):
+    first = datetime.datetime.fromisoformat(start)
+    hours = [1, 3, 6, 12, 24, 72, 24 * 7, 24 * 30, 24 * 91, 24 * 365, 24 * 1461, 24 * 3652, 24 * 14610, 24 * 36524]
+    at = [{"t": (first + datetime.timedelta(hours=h)).isoformat()} for h in hours]
+    mean, _ = similarity_curve([vsa.JSONEncoder(STEPS_DIM, seed=seed) for seed in SEEDS], {"t": start}, at)
+    assert (np.diff(mean) < NOISE).all()
+    assert (mean[2:] < mean[:-2]).all()
+    assert mean[0] > 0.55
+    assert mean[-1] < 0.12
+
+
+def test_a_date_is_found_by_its_year():
+    X = vsa.JSONEncoder(8192, seed=1).encode([{"t": "2020"}, {"t": "2020-07-14"}, {"t": "1850-07-14"}])
+    # Crosstalk strays by 1/√8192 = .011.
+    assert X[0] @ X[1] > X[0] @ X[2] + 4 / 8192**0.5
 
 
 def test_days_fall_from_an_hour_to_a_century():
