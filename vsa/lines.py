@@ -24,7 +24,7 @@ def cut_lines(
             while (rest := raw.readline(_REST)) and not rest.endswith(b"\n"):
                 pass
             handle(LimitError(f"longer than {longest:,} bytes (limits.line)", line=number))
-        elif not line.isspace():
+        elif line.strip(b" \t\r\n"):
             yield number, line
 
 
