@@ -52,22 +52,34 @@ class Inspection(ABC):
         ----------
         query : record or (dim,) array or tensor
             What was asked, or its vector.
-        record : JSON value
-            What was found.
+        record : record or (dim,) array or tensor
+            What was found, or its vector; not both can be vectors.
 
         Returns
         -------
         list of (str, float)
-            Paths of `record` with their contributions, largest first. They sum to the cosine of the two
-            vectors, to 1e-6.
+            Paths of `record`, or of `query` where `record` is a vector, with their contributions, largest first.
+            They sum to the cosine of the two vectors, to 1e-6.
 
         Raises
         ------
         InvalidRecordError
             For a value that is not JSON.
         ValueError
-            For a vector of another dim, or one that is zero or not finite.
+            For a vector of another dim, or one that is zero or not finite, or for two vectors.
+
+        Examples
+        --------
+        >>> import vsa
+        >>> encoder = vsa.JSONEncoder(dim=1024, seed=7)
+        >>> x = encoder.encode_one({"town": "Bath", "river": "Avon"})
+        >>> [path for path, share in encoder.explain({"town": "York", "river": "Avon"}, x)]
+        ['river', 'town']
         """
+        if is_vector(record):
+            if is_vector(query):
+                raise ValueError("two vectors have no paths to explain by: give one of them as its record")
+            query, record = record, query
         with self._lock:
             vector = query if is_vector(query) else self._sums([query])[0]
             nodes, rows = self._ready().leaf_rows(record)

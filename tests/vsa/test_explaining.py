@@ -41,3 +41,18 @@ def test_bad_queries_are_named():
         encoder.explain(np.ones(8), {"a": 1})
     with pytest.raises(ValueError, match="zero or not finite"):
         encoder.explain(np.zeros(16), {"a": 1})
+
+
+@given(objects, json_values)
+@settings(max_examples=50)
+def test_a_stored_vector_is_explained_by_the_paths_of_the_query(query, record):
+    encoder = vsa.JSONEncoder(64, seed=5)
+    x = encoder.encode_one(record)
+    parts = encoder.explain(query, 2.5 * x)
+    assert {path for path, _ in parts} == {path for path, _ in encoder.explain(x, query)}
+    assert sum(part for _, part in parts) == pytest.approx(float(encoder.encode_one(query) @ x), abs=1e-6)
+
+
+def test_two_vectors_cannot_be_explained():
+    with pytest.raises(ValueError, match="give one of them as its record"):
+        vsa.JSONEncoder(16).explain(np.ones(16), np.ones(16))
