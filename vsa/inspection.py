@@ -150,8 +150,8 @@ class Inspection(ABC):
         Notes
         -----
         See `vsa.decoding` for the model. One of 20 single-word fields among 1,000 candidates at dim 1024 comes out
-        right in .995 of 2,000 trials without a memory. Time: O(n dim) for n candidates, and four rounds over the values of
-        the memory where there is one.
+        right in .995 of 2,000 trials without a memory. Time: O(n dim) for n candidates, and four rounds over the
+        values of the memory where there is one.
 
         Examples
         --------
