@@ -34,7 +34,7 @@ from retrieval.errors import (
     UpgradeError,
 )
 from retrieval.gallery import Gallery
-from retrieval.hits import Hit, HitLists
+from retrieval.hits import Hit, HitLists, Hits
 from retrieval.plan import Plan, Trial
 from retrieval.sizing import Estimate, estimate
 
@@ -55,6 +55,7 @@ __all__ = [
     "GalleryNotFoundError",
     "Hit",
     "HitLists",
+    "Hits",
     "InvalidIdError",
     "InvalidPayloadError",
     "InvalidVectorError",

@@ -16,6 +16,7 @@ from retrieval.checksums import id_hashes
 from retrieval.encoding import unit_rows
 from retrieval.errors import UpgradeError
 from retrieval.lineage import REWRITES, dropped_key
+from retrieval.markup import html_facts
 from retrieval.payload import load
 from retrieval.rows import Model
 from retrieval.schema import translated
@@ -66,6 +67,16 @@ class UpgradeStatus:
     by_origin: dict[str, int]
     expected_cosine: float | None
     can_roll_back: bool
+
+    def _repr_html_(self) -> str:
+        cosine = "not known" if self.expected_cosine is None else f"{self.expected_cosine:.3f}"
+        facts = {
+            **vars(self),
+            "upgrades": "; ".join(self.upgrades) or "none",
+            "expected_cosine": cosine,
+            "can_roll_back": "yes" if self.can_roll_back else "no",
+        }
+        return html_facts(facts)
 
 
 @dataclass(frozen=True)

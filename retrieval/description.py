@@ -68,6 +68,11 @@ class GalleryInfo:
         """The fields as a dict that `json.dumps` takes."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        from retrieval.markup import html_facts
+
+        return html_facts(self.to_dict())
+
 
 def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan) -> GalleryInfo:
     """Facts about the state of a snapshot."""

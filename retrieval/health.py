@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from retrieval.carrying import Upgrades
+from retrieval.markup import html_facts, html_list
 from retrieval.rows import Model
 from retrieval.snapshot import Snapshot
 from retrieval.upgrade import Fingerprint
@@ -102,6 +103,25 @@ class Health:
 
     def __str__(self) -> str:
         return "\n".join(self.problems) or f"{self.model}: vectors and queries look as they should"
+
+    def _repr_html_(self) -> str:
+        outside = "no vector is mapped" if self.outside is None else f"{self.outside:.1%}"
+        looked = {
+            "model": self.model,
+            "vectors, against the pairs": _told(self.rows),
+            "queries, against the pairs": _told(self.queries),
+            "mapped vectors outside the pairs' support": "no vector is mapped"
+            if self.outside is None
+            else f"{self.outside:.1%}",
+            "vectors that look like another model's": self.n_strangers,
+        }
+        return html_facts(looked) + html_list(str(self).splitlines())
+
+
+def _told(drift: Drift | None) -> str:
+    if drift is None:
+        return "not enough known"
+    return f"{'drifted' if drift.found else 'alike'} (KS {drift.statistic:.2f}, n = {drift.n:,})"
 
 
 def examine(snapshot: Snapshot, upgrades: Upgrades, rows: int, seed: int, queries: NDArray[np.float32]) -> Health:

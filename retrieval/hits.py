@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,26 @@ class Hit:
         return None if self._record is None else load(self._record.codec, self._record.payload)
 
 
-class HitLists(Sequence[list[Hit]]):
+class Hits(list[Hit]):
+    """The hits of one query, nearest first: a list that a notebook shows as a table."""
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Hits: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Hit | Hits:
+        return Hits(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
+
+    def _repr_html_(self) -> str:
+        from retrieval.markup import html_table
+        from retrieval.table import hits_rows
+
+        return html_table(*hits_rows(self), right=(0, 1))
+
+
+class HitLists(Sequence[Hits]):
     """The hits of a batch of queries; a query's list is made, and its payloads checked, when it is asked for.
 
     Attributes
@@ -71,23 +90,23 @@ class HitLists(Sequence[list[Hit]]):
         return len(self.ids)
 
     @overload
-    def __getitem__(self, index: int) -> list[Hit]: ...
+    def __getitem__(self, index: int) -> Hits: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[list[Hit]]: ...
+    def __getitem__(self, index: slice) -> list[Hits]: ...
 
-    def __getitem__(self, index: int | slice) -> list[Hit] | list[list[Hit]]:
+    def __getitem__(self, index: int | slice) -> Hits | list[Hits]:
         if isinstance(index, slice):
             return [self._one(row) for row in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(f"query {index} of {len(self)}")
         return self._one(index % len(self))
 
-    def __iter__(self) -> Iterator[list[Hit]]:
+    def __iter__(self) -> Iterator[Hits]:
         return (self._one(row) for row in range(len(self)))
 
-    def _one(self, row: int) -> list[Hit]:
-        return [
+    def _one(self, row: int) -> Hits:
+        return Hits(
             Hit(name, score, model, self._record(item))
             for name, score, item, model in zip(
                 self.ids[row].tolist(),
@@ -97,7 +116,7 @@ class HitLists(Sequence[list[Hit]]):
                 strict=True,
             )
             if name is not None
-        ]
+        )
 
     def _record(self, item: int) -> Record | None:
         row = self._rows.get(item)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from retrieval.markup import html_list, html_table
 from retrieval.table import sized, table
 
 FLAT = "Flat"
+_NUMBERS = range(2, 9)
 
 
 def plan_key(model: int) -> str:
@@ -114,6 +116,14 @@ class Plan:
             raise ValueError(f"not an index plan: {error}") from error
 
     def __str__(self) -> str:
+        head, rows = self._table()
+        return "\n".join([table(head, rows, right=_NUMBERS), *_sentences(self.remarks)])
+
+    def _repr_html_(self) -> str:
+        head, rows = self._table()
+        return html_table(head, rows, right=_NUMBERS) + html_list(self.remarks)
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
         head = ["", "index", "breadth", "re-ranked", f"recall@{self.k}", "95 %", "queries/s", "memory", "build s"]
         rows = [
             [
@@ -129,7 +139,7 @@ class Plan:
             ]
             for trial in self.trials
         ]
-        return "\n".join([table(head, rows, right=range(2, 9)), *_sentences(self.remarks)])
+        return head, rows
 
 
 def _sentences(remarks: Sequence[str]) -> list[str]:

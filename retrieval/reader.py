@@ -15,7 +15,7 @@ from retrieval.description import GalleryInfo, describe
 from retrieval.device import checked_device
 from retrieval.encoding import Encoder, check_encoder, queries, restored
 from retrieval.errors import ModelMismatchError, NoEncoderError, UnknownIdError
-from retrieval.hits import Hit, HitLists
+from retrieval.hits import HitLists, Hits
 from retrieval.ids import checked_id
 from retrieval.payload import load
 from retrieval.rows import Model
@@ -144,7 +144,7 @@ class GalleryReader:
         where: Where | None = None,
         payloads: bool = True,
         model: str | None = None,
-    ) -> list[Hit]: ...
+    ) -> Hits: ...
 
     @overload
     def search(
@@ -155,7 +155,7 @@ class GalleryReader:
         where: Where | None = None,
         payloads: bool = True,
         model: str | None = None,
-    ) -> list[Hit] | HitLists: ...
+    ) -> Hits | HitLists: ...
 
     def search(
         self,
@@ -165,7 +165,7 @@ class GalleryReader:
         where: Where | None = None,
         payloads: bool = True,
         model: str | None = None,
-    ) -> list[Hit] | HitLists:
+    ) -> Hits | HitLists:
         """The items nearest to a query by the cosine, nearest first.
 
         Parameters
@@ -185,7 +185,7 @@ class GalleryReader:
 
         Returns
         -------
-        list of Hit, or HitLists (a sequence of lists of Hit) for a batch
+        Hits (a list of Hit), or HitLists (a sequence of Hits) for a batch
             Exact: scores are float64 products rounded to float32, ties come in insertion order. Where an upgrade
             left vectors of several models, `Hit.model` says which made the one that matched, and scores of mapped
             vectors are calibrated to the scale of native ones.

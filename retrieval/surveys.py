@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from retrieval import exact
 from retrieval.encoding import queries
 from retrieval.errors import InvalidVectorError, UpgradeError
-from retrieval.hits import Hit, HitLists
+from retrieval.hits import HitLists, Hits
 from retrieval.payload import load
 from retrieval.reader import GalleryReader, Where
 from retrieval.snapshot import Snapshot
@@ -44,7 +44,7 @@ class Sample(NamedTuple):
 class GallerySurveys(GalleryReader):
     """The readings of `retrieval.Gallery` that go through all vectors."""
 
-    def search_range(self, query: Any, min_score: float, *, where: Where | None = None) -> list[Hit]:
+    def search_range(self, query: Any, min_score: float, *, where: Where | None = None) -> Hits:
         """Every item whose cosine with the query is at least `min_score`, nearest first; exact.
 
         Parameters

@@ -35,18 +35,36 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
 
 def hits_table(hits: Sequence[Hit], query: Any = None) -> str:
     """Rank, score, id and the fields that say most, of some hits."""
+    header, rows = hits_rows(hits, query)
+    return table(header, rows, right=(0, 1))
+
+
+def hits_rows(hits: Sequence[Hit], query: Any = None) -> tuple[list[str], list[list[str]]]:
+    """(header, rows) of `hits_table`; the model too, where there are several."""
     fields = _telling_fields([hit.payload for hit in hits], query, {hit.id for hit in hits})
+    mixed = len({hit.model for hit in hits}) > 1
     rows = [
-        [str(rank), f"{hit.score:.4f}", hit.id, *(_shown(_field(hit.payload, name)) for name in fields)]
+        [
+            str(rank),
+            f"{hit.score:.4f}",
+            hit.id,
+            *([hit.model] if mixed else []),
+            *(_shown(_field(hit.payload, name)) for name in fields),
+        ]
         for rank, hit in enumerate(hits, start=1)
     ]
-    return table(["rank", "score", "id", *fields], rows, right=(0, 1))
+    return ["rank", "score", "id", *(["model"] if mixed else []), *fields], rows
 
 
 def facts_table(facts: Mapping[str, Any]) -> str:
     """Name and value, one a line."""
     widest = max(map(len, facts))
-    lines = []
+    return "\n".join(f"{name:<{widest}}  {value}" for name, value in facts_rows(facts))
+
+
+def facts_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values as texts."""
+    rows = []
     for name, value in facts.items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} ({count:,})" for key, count in value.items())
@@ -54,8 +72,8 @@ def facts_table(facts: Mapping[str, Any]) -> str:
             value = sized(value)
         elif isinstance(value, int):
             value = f"{value:,}"
-        lines.append(f"{name:<{widest}}  {value}")
-    return "\n".join(lines)
+        rows.append((name, str(value)))
+    return rows
 
 
 def contributions_table(shares: Sequence[tuple[str, float]], most: int = 12) -> str:
