@@ -6,6 +6,8 @@ import importlib
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -95,6 +97,34 @@ def engine() -> Engine:
     faiss, blas = _loaded()
     gpus = faiss.get_num_gpus() if hasattr(faiss, "StandardGpuResources") else 0
     return Engine(str(faiss.__version__), int(gpus), int(faiss.omp_get_max_threads()), blas)
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """`threads`, if it is a positive integer or None.
+
+    Raises
+    ------
+    ValueError
+    """
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ValueError(f"threads must be a positive integer, or None for all cores, got {threads!r}")
+    return threads
+
+
+@contextmanager
+def limited(threads: int | None) -> Iterator[None]:
+    """Let FAISS use so many threads in what this thread does within; None leaves it as it is."""
+    if threads is None:
+        yield
+        return
+    faiss, _ = _loaded()
+    # OpenMP keeps the number for each thread that asks by itself.
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def inner_products(

@@ -74,7 +74,7 @@ class GalleryInfo:
         return html_facts(self.to_dict())
 
 
-def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan) -> GalleryInfo:
+def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan, threads: int | None = None) -> GalleryInfo:
     """Facts about the state of a snapshot."""
     engine = ann.engine()
     model = snapshot.active
@@ -95,7 +95,7 @@ def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan) -> GalleryInfo:
         device=_device(snapshot, model, scan),
         faiss=engine.version,
         blas=engine.blas,
-        threads=engine.threads,
+        threads=threads or engine.threads,
     )
 
 

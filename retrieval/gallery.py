@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from retrieval import ingest
+from retrieval import ann, ingest
 from retrieval.carrying import carry_new
 from retrieval.device import checked_device
 from retrieval.encoding import Encoder, check_encoder, saved, unit_rows
@@ -56,6 +57,7 @@ class Gallery(GalleryUpgrades):
         model: str | None = None,
         storage: str = "float32",
         device: str = "auto",
+        threads: int | None = None,
         timeout: float = 30.0,
     ) -> Gallery:
         """Make an empty gallery in a new or empty folder.
@@ -72,6 +74,8 @@ class Gallery(GalleryUpgrades):
             How vectors lie on disk. Float16 halves the file; scores move by up to about 1e-3.
         device : {"auto", "cpu", "cuda", "cuda:1"}
             Where exact searches run, as for `open`.
+        threads : int, optional
+            As for `open`.
         timeout : float
             Seconds to wait for another writer.
 
@@ -90,6 +94,7 @@ class Gallery(GalleryUpgrades):
         if model is not None and (not isinstance(model, str) or not model):
             raise ValueError(f"model must be a name, got {model!r}")
         checked_device(device)
+        ann.checked_threads(threads)
         folder = Path(path)
         data = saved(encoder) if encoder is not None else None
         store = Store.create(
@@ -100,7 +105,7 @@ class Gallery(GalleryUpgrades):
             encoder=data,
             timeout=float(timeout),
         )
-        return cls._opened(store, encoder, device)
+        return cls._opened(store, encoder, device, threads)
 
     def add(
         self,
@@ -297,17 +302,28 @@ class Gallery(GalleryUpgrades):
 
         Notes
         -----
-        Works on a copy of the vectors, so that searches and writes go on meanwhile.
+        Searches and writes go on meanwhile. The vectors are those that searches use, copied only when a write deletes
+        or replaces some; the indexes on trial take memory one at a time, beside the best so far.
         """
         wanted = Wanted(recall, k, memory, seconds)
-        Q = None
-        if queries is not None:
-            asked = self._model()
-            Q = np.atleast_2d(unit_queries(queries, asked.dim, self._encoder_for(queries, asked))[0])
         kinds = None if index is None else [] if index == FLAT else [index]
         with reporter(progress, unit="index", total=4 if index is None else 1) as report:
-            return self._searcher.optimize(wanted, Q=Q, kinds=kinds, report=report)
+            return self._searcher.optimize(wanted, Q=self._asked(queries), kinds=kinds, report=report)
 
-    def measure_recall(self, k: int = 10, n_queries: int = 200) -> tuple[float, float]:
-        """Mean recall@k of the index in use now, on stored vectors, and its standard error; 1 for exact search."""
-        return self._searcher.measure(k, n_queries)
+    def measure_recall(self, k: int = 10, n_queries: int = 200, *, queries: Any = None) -> tuple[float, float]:
+        """Mean recall@k of the index in use now, and its standard error; 1 for exact search.
+
+        Parameters
+        ----------
+        k, n_queries : int
+        queries : records or vectors, optional
+            To measure with. Without them stored vectors are used, which flatters a graph (HNSW): each is linked to its
+            own neighbours.
+        """
+        return self._searcher.measure(k, n_queries, self._asked(queries))
+
+    def _asked(self, queries: Any) -> NDArray[np.float32] | None:
+        if queries is None:
+            return None
+        asked = self._model()
+        return np.atleast_2d(unit_queries(queries, asked.dim, self._encoder_for(queries, asked))[0])

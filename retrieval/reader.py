@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval import ann
 from retrieval.description import GalleryInfo, describe
 from retrieval.device import checked_device
 from retrieval.encoding import Encoder, check_encoder, queries, restored
@@ -30,9 +31,9 @@ Self = TypeVar("Self", bound="GalleryReader")
 class GalleryReader:
     """The half of `retrieval.Gallery` that leaves the gallery as it is."""
 
-    def __init__(self, store: Store, encoder: Encoder | None, device: str) -> None:
+    def __init__(self, store: Store, encoder: Encoder | None, device: str, threads: int | None) -> None:
         self._store = store
-        self._searcher = Searcher(store, device)
+        self._searcher = Searcher(store, device, threads)
         self._encoders = {} if encoder is None else {encoder.name: encoder}
         self._fields: Mapping[str, Any] | None = None
 
@@ -45,6 +46,7 @@ class GalleryReader:
         encoder: Encoder | None = None,
         fields: Mapping[str, Any] | None = None,
         device: str = "auto",
+        threads: int | None = None,
         timeout: float = 30.0,
     ) -> Self:
         """Open an existing gallery.
@@ -60,6 +62,9 @@ class GalleryReader:
             The text models of the gallery's own encoder, by path, as `vsa.JSONEncoder.load` takes them.
         device : {"auto", "cpu", "cuda", "cuda:1"}
             Where exact searches run; "auto" takes a GPU if there is one and the vectors fit, and `info` says why.
+        threads : int, optional
+            That FAISS may use; by default all cores, or what OMP_NUM_THREADS says. A single exact query is NumPy's
+            work, which OPENBLAS_NUM_THREADS rules.
         timeout : float
             Seconds to wait for another writer.
 
@@ -70,8 +75,9 @@ class GalleryReader:
             If `dim` or `encoder` is not the gallery's.
         """
         checked_device(device)
+        ann.checked_threads(threads)
         store = Store.open(Path(path), float(timeout))
-        gallery = cls._opened(store, encoder, device)
+        gallery = cls._opened(store, encoder, device, threads)
         gallery._fields = fields
         if dim is not None and dim != (there := gallery.dim):
             gallery.close()
@@ -79,7 +85,7 @@ class GalleryReader:
         return gallery
 
     @classmethod
-    def _opened(cls: type[Self], store: Store, encoder: Encoder | None, device: str) -> Self:
+    def _opened(cls: type[Self], store: Store, encoder: Encoder | None, device: str, threads: int | None) -> Self:
         try:
             with store.snapshot() as snapshot:
                 if encoder is not None:
@@ -89,7 +95,7 @@ class GalleryReader:
         except BaseException:
             store.close()
             raise
-        return cls(store, encoder, device)
+        return cls(store, encoder, device, threads)
 
     @property
     def path(self) -> Path:
@@ -302,7 +308,7 @@ class GalleryReader:
                 encoder = "JSONEncoder, saved in the gallery"
             else:
                 encoder = "none: vectors only"
-            return describe(snapshot, encoder, self._searcher.scan)
+            return describe(snapshot, encoder, self._searcher.scan, self._searcher.threads)
 
     def close(self) -> None:
         """Close the files; every later call raises ClosedGalleryError."""

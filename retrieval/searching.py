@@ -30,8 +30,9 @@ from retrieval.views import Found, Part, View
 class Searcher:
     """The vectors that queries of a model can find, in memory, and searches over them."""
 
-    def __init__(self, store: Store, device: str) -> None:
+    def __init__(self, store: Store, device: str, threads: int | None = None) -> None:
         self.scan = DeviceScan(device)
+        self.threads = threads
         self._store = store
         self._lock = SharedLock()
         self._selector = Selector()
@@ -60,7 +61,7 @@ class Searcher:
             with self._store.snapshot() as snapshot:
                 space = model_of(snapshot, model).model
                 if not self._is_at(snapshot, space):
-                    with self._lock.alone():
+                    with self._lock.alone(), ann.limited(self.threads):
                         self._refresh(snapshot, space)
                 with self._lock.shared():
                     # Another thread may have moved on between the two locks.
@@ -154,15 +155,14 @@ class Searcher:
     def optimize(
         self, wanted: Wanted, *, Q: NDArray[np.float32] | None, kinds: list[str] | None, report: Progress
     ) -> Plan:
-        """Measure indexes on a copy of the vectors, and put the chosen ones to use; the plan of the largest part."""
-        with self._store.snapshot() as snapshot:
-            tables = [VectorTable(snapshot.models[leg.model]) for leg in snapshot.lineage.legs(snapshot.state.active)]
-            for table in tables:
-                table.refresh(snapshot)
+        """Measure indexes on the vectors of now, and put the chosen ones to use; the plan of the largest part."""
+        with self.current() as (_, view):
+            tables = [part.table.frozen() for part in view.parts]
         tables = sorted((table for table in tables if len(table)), key=len) or tables[:1]
         for table in tables:
             asked = Q if Q is None or Q.shape[1] == table.model.dim else None
-            plan, live = tuning.optimize(table, wanted, Q=asked, kinds=kinds, report=report)
+            with ann.limited(self.threads):
+                plan, live = tuning.optimize(table, wanted, Q=asked, kinds=kinds, report=report)
             model = table.model.model
             with self._store.write() as writer:
                 writer.set(plan_key(model), plan.to_text())
@@ -176,15 +176,16 @@ class Searcher:
         """Numbers of the items that pass a filter."""
         return self._selector.items(snapshot, where)
 
-    def measure(self, k: int, n_queries: int) -> tuple[float, float]:
-        """Mean recall@k of the largest index in use on stored vectors, and its standard error."""
-        with self.current() as (_, view):
+    def measure(self, k: int, n_queries: int, Q: NDArray[np.float32] | None) -> tuple[float, float]:
+        """Mean recall@k of the largest index in use, and its standard error; on stored vectors if Q is None."""
+        with self.current() as (_, view), ann.limited(self.threads):
             part = max(view.parts, key=lambda part: len(part.table))
             table = part.table
             if part.live is None or len(table) < 2:
                 return 1.0, 0.0
-            asked = tuning.questions(table, k, None, n_queries)
-            rows, _ = part.live.search(table, asked.Q, k + 1)
+            asked = tuning.questions(table, k, Q, n_queries)
+            # One more where the query itself is among the vectors.
+            rows, _ = part.live.search(table, asked.Q, k + int(Q is None))
             shares = tuning.recalls(asked, table, rows)
             return float(shares.mean()), tuning.standard_error(shares)
 
@@ -192,7 +193,7 @@ class Searcher:
         self, Q: NDArray[np.float32], k: int, *, where: Any, payloads: bool, model: str | None = None
     ) -> HitLists:
         """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows."""
-        with self.current(model) as (snapshot, view):
+        with self.current(model) as (snapshot, view), ann.limited(self.threads):
             if Q.shape[1] != (dim := view.parts[0].table.model.dim):
                 raise ModelMismatchError(
                     f"the gallery was switched to {view.parts[0].origin!r} with dim {dim} meanwhile; ask again"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from retrieval.schema import damaged
 from retrieval.snapshot import Snapshot
 
 _GROWTH = 1.5
+_ARRAYS = ("_matrix", "_items", "_slots", "_ids")
 
 
 class VectorTable:
@@ -27,6 +30,7 @@ class VectorTable:
         self._n = 0
         self._digest = 0
         self._next_slot = 0
+        self._sharers: weakref.WeakSet[VectorTable] = weakref.WeakSet()
         self._allocate(0, 1)
 
     def _allocate(self, capacity: int, next_item: int) -> None:
@@ -58,6 +62,19 @@ class VectorTable:
     def ids(self) -> NDArray[np.object_]:
         """Id of each row, shape (n,)."""
         return self._ids[: self._n]
+
+    def frozen(self) -> VectorTable:
+        """This state, which stays as this table moves on; to be read only.
+
+        Shares the memory of the vectors. They are copied when this table next overwrites a row, if the frozen one is
+        still in use then: new vectors alone never copy.
+        """
+        frozen = VectorTable(self.model)
+        for name in ("generation", "epoch", "_n", "_digest", "_next_slot", *_ARRAYS):
+            setattr(frozen, name, getattr(self, name))
+        frozen._row_of = self._row_of.copy()
+        self._sharers.add(frozen)
+        return frozen
 
     def rows_of(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row of each item, -1 for those without a vector."""
@@ -146,7 +163,7 @@ class VectorTable:
         if need <= len(self._matrix):
             return
         capacity = max(need, int(len(self._matrix) * _GROWTH))
-        for name in ("_matrix", "_items", "_slots", "_ids"):
+        for name in _ARRAYS:
             old = getattr(self, name)
             new = np.empty((capacity, *old.shape[1:]), dtype=old.dtype)
             new[: self._n] = old[: self._n]
@@ -161,10 +178,14 @@ class VectorTable:
         gone = id_hashes(self._items[rows], self._ids[rows].tolist())
         self._digest = removed(self._digest, placement_hashes(gone, self._slots[rows]))
         self._row_of[self._items[rows]] = -1
+        if self._sharers:
+            for name in _ARRAYS:
+                setattr(self, name, getattr(self, name).copy())
+            self._sharers.clear()
         left = self._n - len(rows)
         holes = np.sort(rows[rows < left])
         tail = np.setdiff1d(np.arange(left, self._n), rows)
-        for name in ("_matrix", "_items", "_slots", "_ids"):
+        for name in _ARRAYS:
             values = getattr(self, name)
             values[holes] = values[tail]
         self._row_of[self._items[holes]] = holes

@@ -221,3 +221,85 @@ def test_products_of_missing_rows_are_the_lowest() -> None:
     products = ann.products_of(X[:1], X, rows)
     assert products[0, 1] == -np.inf
     np.testing.assert_allclose(products[0, [0, 2]], (X @ X[0])[[0, 3]], atol=1e-6)
+
+
+def test_a_frozen_table_stays_and_shares_until_rows_are_overwritten(
+    tmp_path: Path, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X = data[0][:300]
+    with Gallery.create(tmp_path / "g", dim=DIM) as gallery:
+        gallery.add_vectors(range(200), X[:200])
+        with gallery._searcher.current() as (_, view):
+            table = view.parts[0].table
+        frozen = table.frozen()
+        before = frozen.matrix.copy(), frozen.items.copy(), frozen.slots.copy(), frozen.ids.tolist()
+        # Room for these is there, since tables grow by half.
+        gallery.add_vectors(["a"], X[250:251])
+        gallery.search(X[0])
+        gallery.add_vectors(["b"], X[251:252])
+        gallery.search(X[0])
+        again = table.frozen()
+        assert np.shares_memory(again.matrix, table.matrix)
+        gallery.delete([3, 7, "a"])
+        gallery.add_vectors(["5"], X[260:261])
+        assert gallery.search(X[260], k=1)[0].id == "5"
+        assert not np.shares_memory(again.matrix, table.matrix)
+        assert len(again) == 202
+        for now, then in zip((frozen.matrix, frozen.items, frozen.slots), before, strict=False):
+            assert np.array_equal(now, then)
+        assert frozen.ids.tolist() == before[3]
+        assert again.rows_of(again.items).tolist() == list(range(202))
+        gallery.delete(["8"])
+        kept = table.matrix
+        del again, frozen
+        gallery.search(X[0])
+        assert np.shares_memory(kept, table.matrix)
+
+
+def test_a_write_while_optimize_measures_neither_waits_nor_gets_lost(
+    large: Gallery, data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Q = data
+
+    def written_meanwhile(table: object, asked: object) -> object:
+        large.delete(["5"])
+        large.add_vectors(["new"], Q[:1])
+        assert large.search(Q[0], k=1)[0].id == "new"
+        return _slow_flat()
+
+    monkeypatch.setattr("retrieval.tuning._flat", written_meanwhile)
+    with large as gallery:
+        assert gallery.optimize(0.95, index="IVF64,SQ8", progress=False).factory == "IVF64,SQ8"
+        assert gallery.search(Q[0], k=1)[0].id == "new"
+        assert "5" not in [hit.id for hit in gallery.search(X[5], k=5)]
+
+
+def test_threads_are_those_asked_for_while_searching_and_as_before_after(
+    large: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ann.engine().threads
+    seen = []
+    original = exact.ranked
+    monkeypatch.setattr(exact, "ranked", lambda *args: seen.append(ann.engine().threads) or original(*args))
+    with Gallery.open(large.path, threads=before + 2) as gallery:
+        gallery.search(np.eye(DIM))
+        assert gallery.info().threads == before + 2
+    with large as gallery:
+        gallery.search(np.eye(DIM))
+        assert gallery.info().threads == before
+    assert seen == [before + 2, before]
+    assert ann.engine().threads == before
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="threads must be a positive integer"):
+            Gallery.open(large.path, threads=wrong)  # type: ignore[arg-type]
+
+
+def test_recall_is_measured_with_given_queries_too(
+    large: Gallery, data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Q = data
+    with large as gallery:
+        use(gallery, "HNSW4", monkeypatch, 0.5)
+        mean, error = gallery.measure_recall(queries=Q)
+        assert mean == pytest.approx(recall(gallery, X, Q), abs=1e-6)
+        assert 0 < error < 0.05
