@@ -7,7 +7,7 @@ every partial sum stays below 2**24, where float32 is exact: batches, cache cont
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vsa.binding import Binding
 from vsa.errors import InvalidRecordError
+from vsa.fastpath import FastPath, available
 from vsa.fields.base import Field
 from vsa.leaves import Arrays, Node, Walker
 from vsa.limits import Limits
@@ -43,7 +44,8 @@ class Bundler:
     statistics : Statistics or None
         What was learned of the corpus.
     cache_bytes : int
-        Memory for rows: three quarters for leaves, one quarter for words.
+        Memory for rows: three quarters for leaves, one quarter for words; where lines can be read as bytes, a
+        quarter of all is for that.
     fields : mapping, optional
         Typed encoders by path.
     """
@@ -61,11 +63,17 @@ class Bundler:
     ) -> None:
         self._binding = binding
         self._fields = fields
+        # A typed field takes whole values, which the scan of bytes knows nothing of.
+        self.reads_bytes = not fields and available()
+        self._fast_bytes = cache_bytes // 4 if self.reads_bytes else 0
+        cache_bytes -= self._fast_bytes
         self.maker = LeafMaker(binding, shares, statistics, cache_bytes // 4, fields)
         self._arrays, self._limits = arrays, limits
         row_bytes = 4 * binding.dim
         self._table: RowTable[Node] = RowTable(binding.dim, max(4096, cache_bytes * 3 // 4 // row_bytes))
         self._keep: Callable[[npt.NDArray[np.int64]], None] = _no_one
+        self._fast_path: FastPath | None = None
+        self._walker: Walker
         self._forget()
 
     def sums(self, records: Sequence[Any], weight: Callable[[Node], float] | None = None, first: int = 0) -> Sums:
@@ -109,6 +117,21 @@ class Bundler:
             raise
         return self._total
 
+    def lines(self, lines: Sequence[bytes]) -> tuple[Rows, npt.NDArray[np.bool_]]:
+        """Unit vectors of lines whose every token was met before, and which lines those are; see `FastPath`."""
+        return self._fast().encode(lines, self._longest())
+
+    def learn(self, lines: Iterable[bytes]) -> None:
+        """Remember the tokens of lines whose records `sums` has just taken."""
+        fast = self._fast()
+        for line in lines:
+            fast.learn(line)
+
+    def _fast(self) -> FastPath:
+        if self._fast_path is None:
+            self._fast_path = FastPath(self._walker.root, self._table, self._arrays, self._limits, self._fast_bytes)
+        return self._fast_path
+
     def leaf_rows(self, record: Any) -> tuple[list[Node], Rows]:
         """The leaves of one record, one by one.
 
@@ -137,6 +160,7 @@ class Bundler:
         """Empty the caches and whatever batch was under way."""
         self._table.clear()
         self.maker.forget()
+        self._fast_path = None
         self._walker = Walker(self._arrays, self._limits, self._miss, self._fields)
         self._rows: list[int] = []
         self._starts: list[int] = []
@@ -147,6 +171,9 @@ class Bundler:
         if self._table.is_full():
             # Mid-record: sum what there is; the rest of the record is added to it later.
             current = self._of[-1]
+            if self._starts[-1] == len(self._rows):  # none of its leaves yet
+                self._of.pop()
+                self._starts.pop()
             self._flush()
             self._table.evict()
             self._of.append(current)
@@ -175,7 +202,7 @@ class Bundler:
             starts = np.array(self._starts, np.int64)
             pieces, owners = self._pieces(starts, np.array(self._of, np.int64), len(rows))
             sums = bag(self._table.rows, rows, pieces, weights)
-            if len(owners) == len(self._total):
+            if np.array_equal(owners, np.arange(len(self._total))):
                 self._total += sums
             else:
                 heads = np.flatnonzero(np.diff(owners, prepend=-1))
@@ -184,11 +211,15 @@ class Bundler:
         self._starts.clear()
         self._of.clear()
 
+    def _longest(self) -> int:
+        """How many leaves have a sum below 2**24, whatever they are."""
+        return max(1, int(EXACT / self.maker.peak))
+
     def _pieces(
         self, starts: npt.NDArray[np.int64], owners: npt.NDArray[np.int64], end: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Cut bags so short that no float32 sum of theirs can reach 2**24."""
-        longest = max(1, int(EXACT / self.maker.peak))
+        longest = self._longest()
         lengths = np.diff(starts, append=end)
         cuts = np.maximum(1, -(-lengths // longest))
         if (cuts == 1).all():

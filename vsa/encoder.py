@@ -298,6 +298,17 @@ class JSONEncoder(Saving, Inspection, Streaming):
         sums /= norms[:, None]
         return sums.astype(np.float32)
 
+    def _known_lines(self, lines: list[bytes]) -> tuple[Vectors, npt.NDArray[np.bool_]] | None:
+        if self.memory is not None:  # wants the values
+            return None
+        with self._lock:
+            bundler = self._ready()
+            return bundler.lines(lines) if bundler.reads_bytes else None
+
+    def _learn_lines(self, lines: list[bytes]) -> None:
+        with self._lock:
+            self._ready().learn(lines)
+
     def _without_memory(self, workers: int) -> None:
         if self.memory is not None:
             raise ValueError(f"an encoder with a memory learns in one process: workers must be 1, got {workers}")

@@ -42,6 +42,14 @@ class Streaming(ABC):
         """Encode records; see `vsa.JSONEncoder.encode`."""
 
     @abstractmethod
+    def _known_lines(self, lines: list[bytes]) -> tuple[Vectors, npt.NDArray[np.bool_]] | None:
+        """Vectors of the lines that need no parser, and which those are; None where lines are not read as bytes."""
+
+    @abstractmethod
+    def _learn_lines(self, lines: list[bytes]) -> None:
+        """Remember lines that `encode` has taken."""
+
+    @abstractmethod
     def _without_memory(self, workers: int) -> None:
         """ValueError if several workers would have to share a memory."""
 
@@ -97,23 +105,42 @@ class Streaming(ABC):
 
     def _settled(self, batch: list[Item]) -> tuple[Vectors, list[InvalidRecordError]]:
         """Vectors of the good ones of a batch of (number, line or value), and what is wrong with the others."""
+        if not batch or type(batch[0][1]) is not bytes:
+            rows, errors, _ = self._parsed(batch)
+            return rows, errors
+        quick = self._known_lines([line for _, line in batch])
+        if quick is None:
+            rows, errors, _ = self._parsed(batch)
+            return rows, errors
+        rows, known = quick
+        if known.all():
+            return rows, []
+        left = np.flatnonzero(~known)
+        parsed, errors, taken = self._parsed([batch[i] for i in left])
+        self._learn_lines([batch[left[i]][1] for i in taken])
+        rows[left[taken]] = parsed
+        known[left[taken]] = True
+        return rows[known], errors
+
+    def _parsed(self, batch: list[Item]) -> tuple[Vectors, list[InvalidRecordError], list[int]]:
+        """As `_settled`, by the parser and the walker, and which of the batch were good."""
         errors: list[InvalidRecordError] = []
-        good: list[Item] = []
-        for number, item in batch:
+        good: list[tuple[int, int, Any]] = []
+        for place, (number, item) in enumerate(batch):
             try:
-                good.append((number, parse_line(item, number) if type(item) is bytes else item))
+                good.append((place, number, parse_line(item, number) if type(item) is bytes else item))
             except InvalidRecordError as error:
                 errors.append(error)
         while True:
             try:
-                rows = self.encode([value for _, value in good])
+                rows = self.encode([value for _, _, value in good])
                 break
             except InvalidRecordError as error:
                 if error.record is None:
                     raise
-                number, _ = good.pop(error.record)
+                _, number, _ = good.pop(error.record)
                 errors.append(type(error)(error.reason, line=number))
-        return rows, sorted(errors, key=lambda error: error.line or 0)
+        return rows, sorted(errors, key=lambda error: error.line or 0), [place for place, _, _ in good]
 
 
 def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

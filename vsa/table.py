@@ -31,6 +31,10 @@ class RowTable(Generic[Tag]):
         The table.
     tags : list
         What the claimant said of each row.
+    generation : (capacity,) int32
+        How often each row was freed.
+    evictions : int
+        How often rows were freed at all.
     """
 
     def __init__(self, dim: int, capacity: int) -> None:
@@ -40,6 +44,8 @@ class RowTable(Generic[Tag]):
         self._owners: list[tuple[dict[Any, int], Hashable] | None] = []
         self._free: list[int] = []
         self._clock = 0
+        self.evictions = 0
+        self.generation = np.zeros(capacity, np.int32)
         # Zeroed pages are not taken from the system before they are written.
         self._used = np.zeros(capacity, np.int64)
         self.rows = np.zeros((capacity, dim), np.float32)
@@ -80,7 +86,9 @@ class RowTable(Generic[Tag]):
     def evict(self) -> None:
         """Free the half of the rows that were touched longest ago."""
         held = np.array([row for row, owner in enumerate(self._owners) if owner is not None], np.int64)
+        self.evictions += 1
         oldest = held[np.argsort(self._used[held], kind="stable")[: (len(held) + 1) // 2]]
+        self.generation[oldest] += 1
         for row in oldest.tolist():
             owner = self._owners[row]
             if owner is not None:

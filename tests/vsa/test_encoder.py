@@ -82,6 +82,12 @@ def test_a_table_too_small_for_one_record_gives_the_same_bits():
     assert small.encode([{"a": 1}, record, {"b": 2}]).tobytes() == large.encode([{"a": 1}, record, {"b": 2}]).tobytes()
 
 
+def test_a_table_that_fills_up_at_the_first_leaf_of_a_record_gives_the_same_bits():
+    records = [{"a": i % 4500, "b": i % 3} for i in range(9100)]
+    small = vsa.JSONEncoder(DIM, seed=5, cache_bytes=0)
+    assert small.encode(records).tobytes() == vsa.JSONEncoder(DIM, seed=5).encode(records).tobytes()
+
+
 def test_thousands_of_equal_leaves_stay_exact():
     record = ["the same words"] * 20_000
     encoder = vsa.JSONEncoder(DIM, seed=5, arrays="bag")

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import json_values, objects
+
+import vsa
+from vsa.fastpath import available
+
+pytestmark = pytest.mark.skipif(not available(), reason="numba is not installed")
+
+DIM = 16
+
+
+def outcome(encoder: vsa.JSONEncoder, data: bytes) -> tuple[bytes, list[str]]:
+    told: list[str] = []
+    rows = encoder.encode_jsonl(data, format="jsonl", on_error=lambda error: told.append(str(error)))
+    return rows.tobytes(), told
+
+
+def by_parser(data: bytes, **options: object) -> tuple[bytes, list[str]]:
+    encoder = vsa.JSONEncoder(DIM, seed=5, **options)
+    encoder._ready().reads_bytes = False
+    return outcome(encoder, data)
+
+
+def known(encoder: vsa.JSONEncoder, lines: list[bytes]) -> list[bool]:
+    found = encoder._known_lines(lines)
+    assert found is not None
+    return found[1].tolist()
+
+
+@pytest.fixture(scope="module")
+def encoder() -> vsa.JSONEncoder:
+    return vsa.JSONEncoder(DIM, seed=5)
+
+
+@given(st.lists(st.one_of(objects, json_values), min_size=1, max_size=5), st.sampled_from([None, 1]), st.booleans())
+@settings(max_examples=150)
+def test_lines_seen_again_give_the_bytes_of_the_parser(encoder, records, indent, ascii_only):
+    lines = [json.dumps(r, indent=indent, ensure_ascii=ascii_only).replace("\n", " ").encode() for r in records]
+    data = b"\n".join(lines)
+    expected = by_parser(data)
+    for _ in range(4):  # learned; tokens known; subtrees summed; sums used
+        assert outcome(encoder, data) == expected
+    again = known(encoder, lines)
+    assert again == [isinstance(record, (dict, list)) and bool(record) for record in records]
+
+
+ODD = [
+    b'{"a": 1, "a": 1}',
+    b'{"a": 1, "\\u0061": 1}',
+    b'{"a": 1,}',
+    b'{"a": 1}}',
+    b'{"a": 1} x',
+    b'{"a" 1}',
+    b'{"a":: 1}',
+    b'{"a": 1.0}',
+    b'{"a": 1e0}',
+    b'{"a": -0}',
+    b'{"a": 0}',
+    b'{"a": 1e5}',
+    b'{"a": 100000}',
+    b'{"a": 01}',
+    b'{"a": 1.}',
+    b'{"a": NaN}',
+    b'{"a": "\xff"}',
+    b'{"a": "\\ud800"}',
+    b'{"a": "\\""}',
+    b'{"a": "\\\\"}',
+    b'{"a": "x\\',
+    b'{"a": "',
+    b'{"a": [1, 1, ]}',
+    b'{"a": [1 1]}',
+    b'{"a": [,1]}',
+    b'{"a": [1]',
+    b'{"a": {]}',
+    b'{"a": [}}',
+    b'{"a": { }}',
+    b'{"a": {}}',
+    b'{"a": [ ]}',
+    b'{"a": "1"}',
+    b'{"a": true}',
+    b'{"a": tru}',
+    b'{"a": truex}',
+    b' {"a":1}\t',
+    b'{"a":\x0b1}',
+    b"[1, [1]]",
+    b"[[1], 1]",
+    b'{"a": 1}{"a": 1}',
+    b'{"b": {"a": 1}}',
+    b'{"a": {"a": 1}}',
+    b"{1: 1}",
+    b"{,}",
+    b'{"a"}',
+    b'{"a": }',
+    b"1",
+    b'"a"',
+    b'{"a": 18446744073709551615}',
+    b'{"a": 18446744073709551616}',
+    b'{"\xc3\xa9": "\xc3\xa9"}',
+    b'{"a": "\x01"}',
+    b'{"a": 1e999}',
+    b'{"a": 1\x00}',
+    b'{"a":"\\/"}',
+    b'{"a":"/"}',
+    b"[" * 300 + b"]" * 300,
+    b"[" * 8 + b"1" + b"]" * 8,
+]
+
+
+def test_odd_lines_are_taken_and_refused_as_the_parser_does(encoder):
+    plain = [b'{"a": 1}', b'{"a": [1, 1]}', b'{"a": {"a": 1, "b": [[1], {"c": "x"}]}, "b": {"a": 1}}']
+    for _ in range(2):
+        outcome(encoder, b"\n".join(plain + ODD))
+    for line in ODD:
+        data = b"\n".join([plain[0], line, plain[1]])
+        expected = by_parser(data)
+        for _ in range(3):
+            assert outcome(encoder, data) == expected, line
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=200)
+def test_mutated_lines_are_taken_and_refused_as_the_parser_does(encoder, rng):
+    record = {
+        "t": "Ab",
+        "n": [1, 2.5, None, {"k": "Ab", "m": ""}],
+        "o": {"t": "Ab", "u": {}},
+        "é": "\n",
+        "z": [[], [1]],
+    }
+    line = json.dumps(record).encode()
+    outcome(encoder, line)
+    pieces = [line]
+    for _ in range(6):
+        changed = bytearray(line)
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(changed))
+            kind = rng.randrange(4)
+            if kind == 0:
+                changed[at] = rng.choice(b'{}[]",:\\ 01eE.-ntu\x00\xff')
+            elif kind == 1:
+                del changed[at : at + rng.randint(1, 4)]
+            elif kind == 2:
+                end = at + rng.randint(1, 12)
+                changed[at:at] = changed[at:end]
+            else:
+                other = rng.randrange(len(changed))
+                changed[at], changed[other] = changed[other], changed[at]
+        pieces.append(bytes(changed).replace(b"\n", b" "))
+    data = b"\n".join(pieces)
+    expected = by_parser(data)
+    for _ in range(3):
+        assert outcome(encoder, data) == expected
+
+
+@pytest.mark.parametrize("arrays", ["both", "bag", "sequence"])
+def test_long_arrays_and_records_of_many_leaves(arrays):
+    records = [{"a": list(range(n)), "b": [["x"] * n]} for n in (1, 63, 64, 65, 66, 700)]
+    data = b"\n".join(json.dumps(record).encode() for record in records)
+    encoder = vsa.JSONEncoder(DIM, seed=5, arrays=arrays)
+    expected = by_parser(data, arrays=arrays)
+    for _ in range(4):
+        assert outcome(encoder, data) == expected
+    assert all(known(encoder, data.split(b"\n")))
+
+
+def test_limits_hold_for_lines_that_are_known():
+    lines = [b'{"a": {"a": {"a": 1}}}', b'{"a": [1, 1, 1, 1]}', b'{"a": 1}']
+    for limits in (vsa.Limits(depth=2), vsa.Limits(leaves=3), vsa.Limits(line=20)):
+        encoder = vsa.JSONEncoder(DIM, seed=5, limits=limits)
+        data = b"\n".join(lines)
+        expected = by_parser(data, limits=limits)
+        assert len(expected[1]) == 1
+        for _ in range(3):
+            assert outcome(encoder, data) == expected
+
+
+def test_evicted_rows_are_not_used():
+    rng = random.Random(0)
+    lines = [
+        json.dumps({"a": rng.randrange(9000), "b": {"c": i % 50, "d": [1, i % 3]}}).encode() for i in range(12_000)
+    ]
+    data = b"\n".join(lines)
+    encoder = vsa.JSONEncoder(DIM, seed=5, cache_bytes=0)
+    expected = by_parser(data)
+    for _ in range(2):
+        assert outcome(encoder, data) == expected
+    assert encoder._ready()._table.evictions > 1
+
+
+def test_a_changed_encoder_forgets():
+    data = b'{"a": "red sea"}\n{"a": "blue sea"}'
+    encoder = vsa.JSONEncoder(DIM, seed=5)
+    before = encoder.encode_jsonl(data)
+    encoder.encode_jsonl(data)
+    encoder.fit([{"a": "red sky"}] * 5)
+    after = encoder.encode_jsonl(data)
+    np.testing.assert_array_equal(after, encoder.encode([json.loads(line) for line in data.split(b"\n")]))
+    assert (before != after).any()
