@@ -110,9 +110,7 @@ class Health:
             "model": self.model,
             "vectors, against the pairs": _told(self.rows),
             "queries, against the pairs": _told(self.queries),
-            "mapped vectors outside the pairs' support": "no vector is mapped"
-            if self.outside is None
-            else f"{self.outside:.1%}",
+            "mapped vectors outside the pairs' support": outside,
             "vectors that look like another model's": self.n_strangers,
         }
         return html_facts(looked) + html_list(str(self).splitlines())
