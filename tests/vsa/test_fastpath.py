@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import random
 
 import numpy as np
 import pytest
@@ -53,8 +52,8 @@ def test_lines_seen_again_give_the_bytes_of_the_parser(encoder, records, indent,
 
 
 ODD = [
-    b'{"a": 1, "a": 1}',
-    b'{"a": 1, "\\u0061": 1}',
+    b'{"a": 1, "a": 1, "b": {"a": 1}}',
+    b'{"a": 1, "\\u0061": 1, "b": {"a": 1}}',
     b'{"a": 1,}',
     b'{"a": 1}}',
     b'{"a": 1} x',
@@ -79,6 +78,8 @@ ODD = [
     b'{"a": [1 1]}',
     b'{"a": [,1]}',
     b'{"a": [1]',
+    b'{"a": [1, 1}}',
+    b'{"a": {"a": 1]}',
     b'{"a": {]}',
     b'{"a": [}}',
     b'{"a": { }}',
@@ -163,12 +164,13 @@ def test_mutated_lines_are_taken_and_refused_as_the_parser_does(encoder, rng):
 @pytest.mark.parametrize("arrays", ["both", "bag", "sequence"])
 def test_long_arrays_and_records_of_many_leaves(arrays):
     records = [{"a": list(range(n)), "b": [["x"] * n]} for n in (1, 63, 64, 65, 66, 700)]
+    records += [{"a": ["the same words"] * n} for n in (400, 800, 1200, 1600, 20_000)]  # sums that pass 2**24
     data = b"\n".join(json.dumps(record).encode() for record in records)
     encoder = vsa.JSONEncoder(DIM, seed=5, arrays=arrays)
     expected = by_parser(data, arrays=arrays)
     for _ in range(4):
         assert outcome(encoder, data) == expected
-    assert all(known(encoder, data.split(b"\n")))
+    assert all(known(encoder, data.split(b"\n")[:8]))
 
 
 def test_limits_hold_for_lines_that_are_known():
@@ -183,15 +185,13 @@ def test_limits_hold_for_lines_that_are_known():
 
 
 def test_evicted_rows_are_not_used():
-    rng = random.Random(0)
-    lines = [
-        json.dumps({"a": rng.randrange(9000), "b": {"c": i % 50, "d": [1, i % 3]}}).encode() for i in range(12_000)
-    ]
-    data = b"\n".join(lines)
-    encoder = vsa.JSONEncoder(DIM, seed=5, cache_bytes=0)
-    expected = by_parser(data)
+    # 4,096 rows for 5,000 values, with room for the tokens of all.
+    records = [{"a": i % 5000, "b": {"c": i % 5, "d": [1, i % 3]}} for i in range(6000)]
+    data = b"\n".join(json.dumps(record).encode() for record in records)
+    expected = vsa.JSONEncoder(1024, seed=5).encode(records).tobytes()
+    encoder = vsa.JSONEncoder(1024, seed=5, cache_bytes=16 << 20)
     for _ in range(2):
-        assert outcome(encoder, data) == expected
+        assert encoder.encode_jsonl(data).tobytes() == expected
     assert encoder._ready()._table.evictions > 1
 
 
