@@ -44,6 +44,7 @@ EXACT_NUMBER_SHARE = 0.25
 LEVEL_SHARE = 0.7
 MAGNITUDE_SHARE = 0.35
 
+_FIRST_FLOAT = 2.0**64
 _NUMERAL = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,12})?")
 
 PRIOR = {"null": 0.25, "false": 0.5, "true": 0.7, "{}": 0.25, "[]": 0.25, '""': 0.25}
@@ -105,8 +106,11 @@ _CONSTANTS: tuple[tuple[Any, str], ...] = (
 
 
 def numeral(value: int | float) -> str:
-    """The shortest decimal of a number; 1.0 and 1 are one number."""
-    if type(value) is float and value.is_integer() and abs(value) < 1e16:
+    """The shortest decimal of a number; 1.0 and 1 are one number, and so are all that Python holds equal.
+
+    From 2**64 on there are floats alone: the walk turns larger integers into them.
+    """
+    if type(value) is float and value.is_integer() and abs(value) < _FIRST_FLOAT:
         value = int(value)
     return repr(value)
 

@@ -113,10 +113,10 @@ class Place:
 
 
 def _plain(value: int | float) -> int | float:
-    """The one form of a number that stands for its equals: 1 for 1.0, and 1e17 for its integer."""
+    """The one form of a number that stands for its equals, as in its name: 1 for 1.0, and 1e20 for its integer."""
     if float(value) != value:
         return value
-    return int(value) if abs(value) < 1e16 and float(value).is_integer() else float(value)
+    return int(value) if abs(value) < 2**64 and float(value).is_integer() else float(value)
 
 
 def _text(value: Any) -> str:
