@@ -1,6 +1,6 @@
 """Orders to backfill in, and a series of three models, on CLINC150.
 
-python -m benchmarks.upgrade.backfill [n_seeds]
+OMP_NUM_THREADS=1 python -m benchmarks.upgrade.backfill [n_seeds]
 
 LSA-128 → MiniLM, 12,000 pairs drawn by the seed; query set = gallery = the test set, the item itself left out; mAP
 of the mixed search with calibrated scores. A row's gain is what it adds if it is re-encoded: orders know
@@ -30,16 +30,24 @@ PerQuery = npt.NDArray[np.float64]
 
 
 def precisions(scores: Array, classes: Codes) -> PerQuery:
-    """Average precision of each row of a square matrix of scores, itself left out; NaN without a class-mate."""
+    """Average precision of each row of a square matrix of scores, itself left out; NaN without a class-mate.
+
+    Of equal scores the earlier item comes first, as in `retrieval.metrics`.
+    """
     scores = scores.copy()
     np.fill_diagonal(scores, -np.inf)
     ordered = np.sort(scores, axis=1)
     found = np.full(len(scores), np.nan)
     for i, row in enumerate(scores):
         wanted = np.flatnonzero(classes == classes[i])
-        ranks = np.sort(len(row) + 1 - np.searchsorted(ordered[i], row[wanted[wanted != i]], side="right"))
-        if len(ranks):
-            found[i] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
+        wanted = wanted[wanted != i]
+        if not len(wanted):
+            continue
+        above = len(row) - np.searchsorted(ordered[i], row[wanted], side="right")
+        equal = len(row) - above - np.searchsorted(ordered[i], row[wanted], side="left")
+        for j in np.flatnonzero(equal > 1):
+            above[j] += np.count_nonzero(row[: wanted[j]] == row[wanted[j]])
+        found[i] = np.mean(np.arange(1, len(wanted) + 1) / (np.sort(above) + 1))
     return found
 
 

@@ -1,6 +1,6 @@
 """The report's verdict against the truth, on upgrades whose outcome is known.
 
-python -m benchmarks.upgrade.verdicts [part of a scenario's name]
+OMP_NUM_THREADS=1 python -m benchmarks.upgrade.verdicts [part of a scenario's name]
 
 Truth, by the labels of the whole gallery, which no fit sees: query set = gallery, the item itself left out.
 A switch *pays* where CMC@1 and mAP of new queries on the mapped gallery are at least those of old queries on

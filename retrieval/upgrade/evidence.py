@@ -79,7 +79,7 @@ class Evidence:
             relatedness,
             "classes" if grouped else "clusters",
             best,
-            Trial.of(best.kind, old, new, codes, groups, seed),
+            Trial.of(best.kind, old, new, codes, groups, seed, best.settings),
             Coverage.of(old, random, groups, seed),
         )
 

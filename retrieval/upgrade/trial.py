@@ -20,6 +20,8 @@ from retrieval.compat.pairs import Float32, Float64, Int64, unit_rows
 from retrieval.upgrade.fingerprint import Fingerprint
 
 Kind = Literal["identity", "isometry", "gallery", "query"]
+Settings = dict[str, Any]
+_SETTINGS = ("penalty", "temperature", "n_neighbours")
 # Rows held out at a time; few enough that all their scores with one another fit into 16 MB.
 _TRIED = 2000
 _QUERIES = 1500
@@ -106,6 +108,8 @@ class Trial:
         one fold are searched among its own rows alone.
     seconds : float
         Time to map a row.
+    settings : dict
+        Penalty, temperature and neighbours of a local-linear map; empty for others.
     """
 
     kind: Kind
@@ -116,15 +120,32 @@ class Trial:
     codes: Int64
     sizes: Int64
     seconds: float
+    settings: Settings
 
     @classmethod
-    def of(cls, kind: Kind, old: Float32, new: Float32, codes: Int64, folds: Sequence[Fold], seed: int) -> Trial:
-        """Fit on each fold's rows and map those that it holds out."""
+    def of(
+        cls,
+        kind: Kind,
+        old: Float32,
+        new: Float32,
+        codes: Int64,
+        folds: Sequence[Fold],
+        seed: int,
+        settings: Settings | None = None,
+    ) -> Trial:
+        """Fit on each fold's rows and map those that it holds out.
+
+        The settings of a local-linear map are chosen on the first fold, if they are not given, and kept:
+        three numbers learn nothing of single pairs, and choosing them takes most of the time of a fit.
+        """
         mapped, spread, elapsed = [], [], 0.0
+        settings = dict(settings or {})
         for fold in folds:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", PairsWarning)
-                m = fit_map(kind, old[fold.fit], new[fold.fit], ("old", "new"), seed)
+                m = fit_map(kind, old[fold.fit], new[fold.fit], ("old", "new"), seed, settings)
+            if isinstance(m, LocalLinearMap):
+                settings = {name: getattr(m, name) for name in _SETTINGS}
             X, Y = old[fold.held_out], new[fold.held_out]
             start = time.perf_counter()
             if m is None:
@@ -148,6 +169,7 @@ class Trial:
             codes[rows],
             sizes,
             elapsed / len(rows),
+            settings,
         )
 
     @property
@@ -170,7 +192,7 @@ class Trial:
     def parts(self) -> Parts:
         """Return what a file holds of it."""
         arrays = {name: getattr(self, name) for name in ("old", "new", "mapped", "spread", "codes", "sizes")}
-        return {"kind": self.kind, "seconds": self.seconds}, arrays
+        return {"kind": self.kind, "seconds": self.seconds, "settings": self.settings}, arrays
 
     @classmethod
     def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> Trial:
@@ -179,16 +201,25 @@ class Trial:
 
 
 def fit_map(
-    kind: Kind, old: Float32, new: Float32, names: tuple[str, str], seed: int
+    kind: Kind, old: Float32, new: Float32, names: tuple[str, str], seed: int, settings: Settings | None = None
 ) -> Isometry | LocalLinearMap | None:
-    """Fit a map of one kind on paired rows; a query map goes from new to old, an identity is None."""
+    """Fit a map of one kind on paired rows; a query map goes from new to old, an identity is None.
+
+    A local-linear map chooses its settings, unless they are given.
+    """
     if kind == "identity":
         return None
+    sides = (old, new) if kind != "query" else (new, old)
+    named = names if kind != "query" else names[::-1]
     if kind == "isometry":
-        return Isometry.fit(source=old, target=new, source_model=names[0], target_model=names[1])
-    if kind == "gallery":
-        return LocalLinearMap.fit(source=old, target=new, source_model=names[0], target_model=names[1], seed=seed)
-    return LocalLinearMap.fit(source=new, target=old, source_model=names[1], target_model=names[0], seed=seed)
+        return Isometry.fit(source=sides[0], target=sides[1], source_model=named[0], target_model=named[1])
+    fixed: dict[str, Any] = {}
+    if settings:
+        values = (settings[name] for name in _SETTINGS)
+        fixed = dict(zip(("penalties", "temperatures", "neighbours"), ([value] for value in values), strict=True))
+    return LocalLinearMap.fit(
+        source=sides[0], target=sides[1], source_model=named[0], target_model=named[1], seed=seed, **fixed
+    )
 
 
 def isometric(m: Isometry, X: npt.ArrayLike) -> Float32:

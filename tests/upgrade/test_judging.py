@@ -21,7 +21,7 @@ def trial():
     classes = np.arange(N) % 6
     mapped = World(blur=0.8).items(N, seed=0, classes=range(6))[1] + 0.3 * new[::-1]
     spread = np.random.default_rng(1).random(N)
-    return Trial("gallery", old, new, mapped.astype(np.float32), spread, classes, np.array([FIRST, N - FIRST]), 0.0)
+    return Trial("gallery", old, new, mapped.astype(np.float32), spread, classes, np.array([FIRST, N - FIRST]), 0.0, {})
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +93,16 @@ def test_clusters_follow_the_classes_of_a_clear_world():
     codes = clusters(old, new, 0)
     pure = sum(np.bincount(classes[codes == c]).max() for c in np.unique(codes))
     assert pure > 0.9 * 900
+
+
+def test_settings_are_chosen_once_and_kept():
+    old, new, _ = World().items(400, seed=0)
+    codes = np.full(400, -1)
+    folds = random_folds(codes, 0)
+    chosen = Trial.of("gallery", old, new, codes, folds, 0)
+    alone = Trial.of("gallery", old, new, codes, folds[:1], 0)
+    assert chosen.settings == alone.settings
+    odd = {"penalty": 0.3, "temperature": 0.07, "n_neighbours": 17}
+    given = Trial.of("gallery", old, new, codes, folds, 0, odd)
+    assert given.settings == odd
+    assert np.abs(given.mapped - chosen.mapped).max() > 1e-3
