@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, log_ndtr, logsumexp
 
 from vsa.candidates import Candidates
 from vsa.making import LeafMaker
@@ -177,6 +176,8 @@ class Reading:
         return ratio
 
     def _members(self, field: Candidates, left: Rows, own: Floats) -> Floats:
+        from scipy.special import expit
+
         whole, loose = field.correlate(self._maker, left)
         L, elsewhere = self.ratios(field, whole + own * field.energy, loose + own * field.loose_energy)
         prior = np.clip(field.prior, 1e-9, 0.999)
@@ -184,6 +185,9 @@ class Reading:
         return found
 
     def _single(self, field: Candidates, alone: Rows) -> tuple[Floats, Floats]:
+        # Here, not above: it takes longer to import than all the rest of vsa.
+        from scipy.special import log_ndtr, logsumexp
+
         whole, loose = field.correlate(self._maker, alone)
         L, elsewhere = self.ratios(field, whole, loose)
         with np.errstate(divide="ignore"):
