@@ -45,6 +45,8 @@ def executed(path: Path, cwd: Path, data: Path | None) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     environment = {
+        # Arrays are small: more threads would only fight over busy cores.
+        "OMP_NUM_THREADS": "1",
         **os.environ,
         "VSA_DATA": str(data or cwd / "no-data"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),

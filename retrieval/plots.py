@@ -7,6 +7,7 @@ on white and on black.
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from retrieval.errors import MissingDependencyError
@@ -24,11 +25,18 @@ INK = "#767676"
 
 def _figure(width: float, height: float) -> Figure:
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure as Plain
     except ImportError as error:
         raise MissingDependencyError("pictures need matplotlib: pip install 'vsa-retrieval[plots]'") from error
-    # A Figure of its own, without pyplot: no global state, and no window.
-    figure = Figure(figsize=(width, height), layout="constrained")
+
+    # A figure of its own, without pyplot: no global state, and no window. Notebooks show only pyplot's by themselves.
+    class Picture(Plain):
+        def _repr_png_(self) -> bytes:
+            written = BytesIO()
+            self.savefig(written, format="png")
+            return written.getvalue()
+
+    figure: Figure = Picture(figsize=(width, height), layout="constrained")
     figure.patch.set_alpha(0.0)
     return figure
 
