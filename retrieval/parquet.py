@@ -62,7 +62,7 @@ def write(gallery: Gallery, path: str) -> int:
             texts = [None if payload is None else json.dumps(payload, separators=(",", ":")) for payload in payloads]
             values = arrow.array(np.ascontiguousarray(X).reshape(-1), type=arrow.float32())
             columns = [arrow.array(ids), arrow.array(texts, type=arrow.string())]
-            columns.append(arrow.FixedSizeListArray.from_arrays(values, gallery.dim))
+            columns.append(arrow.FixedSizeListArray.from_arrays(values, X.shape[1]))
             writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
             rows += len(ids)
     return rows
