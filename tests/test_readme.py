@@ -3,26 +3,145 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
+from typing import NamedTuple
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+import pytest
+
+from retrieval import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# What the blocks take for granted: a text model, paired vectors of two models, and a sample of the gallery's.
+GIVEN = """
+import zlib
+from types import SimpleNamespace
+import numpy as np
+import retrieval, vsa
+
+model = SimpleNamespace(
+    encode=lambda texts: np.stack(
+        [np.random.default_rng(zlib.crc32(t.encode())).standard_normal(384, dtype=np.float32) for t in texts]
+    )
+)
+rng = np.random.default_rng(0)
+latent = rng.standard_normal((600, 16))
+old = (latent[:, :12] @ rng.standard_normal((12, 24))).astype(np.float32)
+new = (latent @ rng.standard_normal((16, 32))).astype(np.float32)
+stored = old[:200]
+"""
 
 
-def test_the_example_runs_and_prints_what_the_readme_says(tmp_path):
-    program, output = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL).groups()
+class Block(NamedTuple):
+    """A fenced block, the output shown right after it, and what tests call it by."""
+
+    code: str
+    shown: str | None
+    name: str
+
+
+def blocks(language: str) -> list[Block]:
+    """The README's blocks of a language, in order."""
+    found = re.findall(rf"^```{language}\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", README, re.DOTALL | re.MULTILINE)
+    return [Block(code, shown or None, f"{i}: {code.split(chr(10))[0]}") for i, (code, shown) in enumerate(found)]
+
+
+def test_the_python_blocks_run_in_order_and_print_what_is_shown(tmp_path: Path) -> None:
+    shown = blocks("python")
+    assert len(shown) >= 4
+    assert shown[0].shown, "the first example shows its output"
+    script = GIVEN + "".join(f"\nprint('=== {i}')\n{block.code}" for i, block in enumerate(shown))
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    printed = re.split(r"(?m)^=== \d+\n", run.stdout)[1:]
+    for block, output in zip(shown, printed, strict=True):
+        if block.shown is not None:
+            assert output == block.shown, block.name
+
+
+def test_the_first_example_stands_alone_and_is_silent(tmp_path: Path) -> None:
+    first = blocks("python")[0]
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", first.code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert run.stderr == ""
-    assert run.stdout == output
+    assert run.stdout == first.shown
 
 
-def test_every_command_that_the_readme_names_exists():
+def commands() -> list[str]:
+    """Every line of a shell block that calls `retrieval`."""
+    lines = [line for block in blocks("bash") for line in block.code.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line.startswith("retrieval ")]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_the_command_takes_what_the_readme_gives_it(line: str) -> None:
+    words = shlex.split(line.split(" | ")[0], comments=True)[1:]
+    assert cli._parser().parse_args(words)
+
+
+def test_every_command_that_the_readme_names_exists() -> None:
     usage = subprocess.run(
         [sys.executable, "-m", "retrieval.cli", "--help"], capture_output=True, text=True, check=True
     )
-    named = set(re.findall(r"retrieval ([a-z]+) ", README)) | {"info", "explain", "delete", "export", "import"}
-    for command in named - {"may", "keeps"}:
+    prose = re.search(r"Also: (.*?);", README, re.DOTALL)
+    assert prose
+    named = {line.split()[1] for line in commands()} | set(re.findall(r"`([a-z]+)`", prose[1]))
+    assert len(named) > 5
+    for command in named:
         assert re.search(rf"^    {command}\b", usage.stdout, re.MULTILINE), command
+
+
+def test_every_link_leads_to_a_file() -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_benchmark_named_is_there() -> None:
+    modules = set(re.findall(r"python -m (benchmarks(?:\.\w+)*)", README))
+    assert modules
+    for module in modules:
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def numbers(text: str) -> set[Decimal]:
+    """The numbers in a text, with as many decimals as are written."""
+    return {Decimal(number) for number in re.findall(r"(?<![\w.])\d*\.?\d+", text.replace(",", ""))}
+
+
+def rounds_to(measured: Decimal, claimed: Decimal) -> bool:
+    """Whether a claim is a measured number, or that with some of its decimals rounded off."""
+    return (
+        measured.as_tuple().exponent <= claimed.as_tuple().exponent
+        and measured.quantize(claimed, ROUND_HALF_UP) == claimed
+    )
+
+
+def figures() -> list[tuple[str, str, str]]:
+    """Rows of the tables under "What it reaches": figure, value, command."""
+    section = re.search(r"^## What it reaches\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)
+    assert section
+    rows = [line.strip("| ").split(" | ") for line in section[1].splitlines() if line.startswith("| ")]
+    return [(row[0], row[1], row[-1]) for row in rows if row[0] != "figure"]
+
+
+@pytest.mark.parametrize("figure", figures(), ids=lambda figure: figure[0][:60])
+def test_every_figure_is_in_the_results(figure: tuple[str, str, str]) -> None:
+    results = sorted((ROOT / "benchmarks").glob("*/RESULTS.md"))
+    module = re.search(r"python -m benchmarks\.(\w+)", figure[2])
+    if module:
+        results = [file for file in results if file.parent.name == module[1]]
+    measured = set().union(*(numbers(file.read_text(encoding="utf-8")) for file in results))
+    claimed = numbers(figure[1])
+    assert claimed, f"no number in {figure[1]!r}"
+    missing = [str(claim) for claim in claimed if not any(rounds_to(number, claim) for number in measured)]
+    assert not missing, f"{missing} of {figure[0]!r} in no RESULTS.md"
