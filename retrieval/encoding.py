@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -83,10 +84,19 @@ def check_encoder(encoder: Any, name: str | None, dim: int | None) -> Encoder:
     return encoder
 
 
+def _on_host(X: Any) -> Any:
+    """A tensor of torch as one that NumPy takes, sharing memory where it is float32 on the CPU; all else as it is."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(X, torch.Tensor):
+        return X
+    X = X.detach().cpu()
+    return X.float() if X.dtype is torch.bfloat16 else X
+
+
 def unit_rows(X: Any, dim: int, what: str = "row", first: int = 1) -> NDArray[np.float32]:
     """Vectors as float32 rows of length one; rows that have it to 1e-6 are left as they are.
 
-    Messages call the rows `what` and count them from `first`.
+    Tensors of torch are taken from any device. Messages call the rows `what` and count them from `first`.
 
     Raises
     ------
@@ -94,7 +104,7 @@ def unit_rows(X: Any, dim: int, what: str = "row", first: int = 1) -> NDArray[np
         If X is not of shape (n, dim) with real, finite numbers, or a row is all zero.
     """
     try:
-        X = np.asarray(X)
+        X = np.asarray(_on_host(X))
     except (TypeError, ValueError) as error:
         raise InvalidVectorError(f"the vectors do not make an array: {error}") from error
     if X.ndim != 2 or X.shape[1] != dim:
@@ -147,7 +157,7 @@ def queries(query: Any, dim: int, encoder: Encoder | None) -> tuple[NDArray[np.f
             "for another JSON value search for encoder.encode_one(value)"
         )
     try:
-        rows = np.asarray(query)
+        rows = np.asarray(_on_host(query))
     except (TypeError, ValueError) as error:
         raise TypeError(f"the query is neither records nor vectors: {error}") from error
     if rows.ndim == 1:
