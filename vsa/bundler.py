@@ -156,6 +156,20 @@ class Bundler:
             self._keep = _no_one
         return nodes, np.concatenate(parts)
 
+    def leaves(self, record: Any) -> list[tuple[Node, Any, int]]:
+        """The distinct leaves of one record: where, what, and how often; errors as `sums`."""
+        found: list[tuple[Node, Any]] = []
+
+        def intern(node: Node, key: Any, value: Any) -> int:
+            node.leaves[key] = len(found)
+            found.append((node, value))
+            return len(found) - 1
+
+        rows: list[int] = []
+        Walker(self._arrays, self._limits, intern, self._fields).walk(record, rows)
+        times = np.bincount(rows).tolist()
+        return [(node, value, count) for (node, value), count in zip(found, times, strict=True)]
+
     def _forget(self) -> None:
         """Empty the caches and whatever batch was under way."""
         self._table.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from vsa.bundler import Bundler
 from vsa.candidates import Candidates, candidates, remembered
 from vsa.config import EncoderConfig
 from vsa.decoding import Answer, Reading, alone, answers
+from vsa.dissecting import explain_tokens
 from vsa.errors import InvalidRecordError
 from vsa.exchange import is_vector
 from vsa.explaining import checked_query, explain
@@ -45,8 +46,16 @@ class Inspection(ABC):
     @abstractmethod
     def _ready(self) -> Bundler: ...
 
-    def explain(self, query: Any, record: Any) -> list[tuple[str, float]]:
-        """Why a record matches: what each of its paths adds to the cosine.
+    @overload
+    def explain(self, query: Any, record: Any, *, tokens: Literal[False] = False) -> list[tuple[str, float]]: ...
+
+    @overload
+    def explain(self, query: Any, record: Any, *, tokens: Literal[True]) -> list[tuple[str, str, float]]: ...
+
+    def explain(
+        self, query: Any, record: Any, *, tokens: bool = False
+    ) -> list[tuple[str, float]] | list[tuple[str, str, float]]:
+        """Why a record matches: what each of its paths adds to the cosine, or each token under them.
 
         Parameters
         ----------
@@ -54,12 +63,17 @@ class Inspection(ABC):
             What was asked, or its vector.
         record : record or (dim,) array or tensor
             What was found, or its vector; not both can be vectors.
+        tokens : bool
+            Whether to go down to tokens: ``word red`` and ``n-grams red`` (those of a word together), ``level 0.25``
+            (cells of numbers of that width, in doublings) and ``within 8 days``, ``magnitude``, ``exact "a red hat"``
+            and, where a typed field read the value, ``field year``;
+            ``rounding`` is what rounding does to rows below arrays.
 
         Returns
         -------
-        list of (str, float)
-            Paths of `record`, or of `query` where `record` is a vector, with their contributions, largest first.
-            They sum to the cosine of the two vectors, to 1e-6.
+        list of (str, float), or of (str, str, float) with `tokens`
+            Paths of `record`, or of `query` where `record` is a vector, (and tokens) with their contributions, largest
+            first. They sum to the cosine of the two vectors, to 1e-6.
 
         Raises
         ------
@@ -75,6 +89,11 @@ class Inspection(ABC):
         >>> x = encoder.encode_one({"town": "Bath", "river": "Avon"})
         >>> [path for path, share in encoder.explain({"town": "York", "river": "Avon"}, x)]
         ['river', 'town']
+        >>> for path, token, share in encoder.explain({"town": "York", "river": "Avon"}, x, tokens=True)[:3]:
+        ...     print(path, token, round(share, 2))
+        river n-grams avon 0.28
+        river word avon 0.16
+        river exact "Avon" 0.07
         """
         if is_vector(record):
             if is_vector(query):
@@ -82,6 +101,9 @@ class Inspection(ABC):
             query, record = record, query
         with self._lock:
             vector = query if is_vector(query) else self._sums([query])[0]
+            if tokens:
+                leaves = self._ready().leaves(record)
+                return explain_tokens(vector, self._ready().maker, self.config.shares, leaves)
             nodes, rows = self._ready().leaf_rows(record)
         return explain(vector, nodes, rows)
 
