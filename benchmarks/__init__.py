@@ -1,0 +1,1 @@
+"""What the two packages reach, each figure beside its peers: `python -m benchmarks --list`."""

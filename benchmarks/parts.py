@@ -1,0 +1,58 @@
+"""The parts of the benchmarks: what each shows, how it is called, and whether it is for a short run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Part:
+    """One program of the benchmarks.
+
+    Attributes
+    ----------
+    name : str
+        What ``--only`` calls it by.
+    about : str
+        What it measures.
+    words : tuple of str
+        Module and arguments, after ``python -m``.
+    long : bool
+        Left out of a run of all parts: it takes most of the half hour, or more, by itself.
+    """
+
+    name: str
+    about: str
+    words: tuple[str, ...]
+    long: bool = False
+
+    @property
+    def command(self) -> str:
+        """The line that runs this part by itself."""
+        return " ".join(("python -m", *self.words))
+
+
+# Short runs take fewer seeds or vectors; their arguments say so, and the long parts beside them have the full size.
+PARTS = (
+    Part("decode", "values read back from vectors, against theory", ("benchmarks.vsa.decode",)),
+    Part("drowning", "what a constant field and a unique id cost", ("benchmarks.vsa.drowning",)),
+    Part("exactness", "isometry: self-scores, round trip, time", ("benchmarks.compat.exactness", "1")),
+    Part("calibration", "mixed galleries: each version's share of hits", ("benchmarks.compat.calibration", "1")),
+    Part("mapping", "100,000 vectors mapped, against encoding again", ("benchmarks.compat.speed", "100000")),
+    Part("exact", "exact search, against FAISS and NumPy", ("benchmarks.gallery", "exact", "--quick")),
+    Part("indexed", "search through an index, against its peers", ("benchmarks.gallery", "indexed", "--quick")),
+    Part("filters", "filtered search, against brute force", ("benchmarks.gallery", "filters", "--quick")),
+    Part("embedded", "embedded stores: add, search, delete", ("benchmarks.gallery", "embedded", "--quick")),
+    Part("writing", "commits, threads and processes that write", ("benchmarks.gallery.writing", "--quick")),
+    Part("rate", "JSON bytes to vectors, against its peers", ("benchmarks.vsa.rate",)),
+    Part("learning", "classifiers on vectors of records", ("benchmarks.vsa.learning",)),
+    Part("backfill", "orders to backfill in", ("benchmarks.upgrade.backfill", "1")),
+    Part("quality", "recall@10 of linking and of partial records", ("benchmarks.vsa.quality",), long=True),
+    Part("text-models", "MiniLM at chosen fields", ("benchmarks.vsa.text_models",), long=True),
+    Part("real-pair", "maps from LSA and MBAT to MiniLM", ("benchmarks.compat.real_pair",), long=True),
+    Part("trained-nets", "trained maps on CLINC150", ("benchmarks.compat.trained_nets",), long=True),
+    Part("omniglot", "trained maps on Omniglot", ("benchmarks.compat.omniglot",), long=True),
+    Part("verdicts", "verdicts of reports, against the truth", ("benchmarks.upgrade.verdicts",), long=True),
+    Part("gallery", "all of the gallery's parts at full size", ("benchmarks.gallery",), long=True),
+    Part("million", "a gallery that grows to a million vectors", ("benchmarks.gallery", "million"), long=True),
+)

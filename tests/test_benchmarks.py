@@ -1,0 +1,49 @@
+"""The command that runs all benchmarks knows every part that there is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.parts import PARTS, Part
+
+ROOT = Path(__file__).parent.parent
+# Draws pictures, and measures nothing.
+NOT_MEASURING = {"benchmarks.vsa.pictures"}
+
+
+def test_every_program_is_a_part() -> None:
+    programs = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+        for file in (ROOT / "benchmarks").glob("*/*.py")
+        if '__name__ == "__main__"' in file.read_text(encoding="utf-8")
+    }
+    assert programs - NOT_MEASURING == {part.words[0] for part in PARTS}
+
+
+def test_the_list_names_every_part_and_runs_none() -> None:
+    run = subprocess.run([sys.executable, "-m", "benchmarks", "--list"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    for part in PARTS:
+        assert part.command in run.stdout
+
+
+def test_a_part_that_fails_is_named_and_the_next_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = (Part("broken", "fails", ("no_such_module",)), Part("sound", "prints", ("this",)))
+    monkeypatch.setattr(command, "PARTS", parts)
+    file = tmp_path / "RESULTS.md"
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--results", str(file)])
+    assert command.main() == 1
+    assert "broken: python -m no_such_module ended with status 1" in capsys.readouterr().err
+    text = file.read_text(encoding="utf-8")
+    assert "## sound: prints\n\n`python -m this`\n\nThe Zen of Python" in text
+    assert "## broken" not in text
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--results", str(file), "--minutes", "0"])
+    assert command.main() == 1
+    assert "sound: not run, the time was up" in capsys.readouterr().err
