@@ -82,10 +82,15 @@ class Part:
             Q = upgrade.map_query(Q) if back else upgrade.map_gallery(Q).vectors
         return np.ascontiguousarray(Q, dtype=np.float32)
 
-    def calibrated(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores on the scale of native vectors."""
+    def calibrated(
+        self, scores: NDArray[np.float32], Q: NDArray[np.float32], T: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Scores (n_queries, k) on the scale of native vectors; T are the queries Q in the space of the table."""
         for upgrade in self.scales:
             scores = upgrade.calibration.apply(scores).astype(np.float32, copy=False)
+        # Through several upgrades, or from an older model, there are no pairs that show both scales.
+        if len(self.scales) == 1 and all(back for _, back in self.roads):
+            scores = self.scales[0].levelled(scores, Q, T)
         return scores
 
     def rows_among(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -151,7 +156,7 @@ class View:
                 rows, scores = exact.search_among(T, part.table.matrix, part.table.items, part.rows_among(among), k)
             items = part.table.items[rows]
             items[rows < 0] = -1
-            scores = part.calibrated(scores)
+            scores = part.calibrated(scores, Q, T)
             found.append(Found(np.full(rows.shape, number), rows, items, scores))
         if len(found) == 1:
             return found[0]
@@ -168,7 +173,7 @@ class View:
                 rows = part.rows_among(among)
             if not part.scales:
                 rows = rows[(table.matrix @ t)[rows] >= least - exact.rounding_bound(table.model.dim)]
-            scores = part.calibrated(exact.exact_scores(table.matrix, rows, t))
+            scores = part.calibrated(exact.exact_scores(table.matrix, rows, t)[None, :], q[None, :], t[None, :])[0]
             rows, scores = rows[scores >= least][None, :], scores[scores >= least][None, :]
             found.append(Found(np.full(rows.shape, number), rows, table.items[rows], scores))
         return _ranked(found, sum(one.rows.shape[1] for one in found))

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Pairs that two thousand squared scores are taken of, to calibrate by.
 _CALIBRATED = 2000
+# Held-out pairs by which a query's own scale is known.
+_LEVELLED_BY = 500
 KINDS: tuple[Kind, ...] = ("isometry", "gallery", "query")
 
 
@@ -351,6 +353,35 @@ class Upgrade:
         for step in self.steps if self.kind == "query" else ():
             vectors = step.transform(vectors).astype(np.float32, copy=False)
         return vectors
+
+    def levelled(self, scores: Float32, Q: Float32, T: Float32) -> Float32:
+        """Fit calibrated scores of mapped items to each query: (n_queries, k), and of the same shape.
+
+        The calibration is one map for all queries. A query that is unlike the pairs, such as a partial record,
+        scores lower throughout, on mapped and native vectors not alike. Over the held-out pairs both are known:
+        s' = μ_native + (s − μ_mapped) σ_native / σ_mapped, by the query's own means and deviations there.
+
+        Parameters
+        ----------
+        scores : (n_queries, k) float32
+            Calibrated; -inf stays.
+        Q, T : (n_queries, d_new) and (n_queries, search_dim) float32
+            The queries, and where `map_query` puts them.
+
+        Notes
+        -----
+        O(500 · dim) time a query.
+        """
+        if self.evidence is None or not self.steps:
+            return scores
+        trial = self.evidence.random
+        step = max(1, len(trial.new) // _LEVELLED_BY)
+        mapped = self.calibration.apply(T @ trial.stored[::step].T)
+        native = Q @ trial.new[::step].T
+        spread = np.maximum(mapped.std(axis=1, keepdims=True), 1e-6)
+        scaled = (scores - mapped.mean(axis=1, keepdims=True)) * (native.std(axis=1, keepdims=True) / spread)
+        levelled: Float32 = (native.mean(axis=1, keepdims=True) + scaled).astype(np.float32)
+        return levelled
 
     def report(
         self,
