@@ -55,8 +55,7 @@ class Answer:
     trust : float
         Probability that the value is right, 0 to 1.
     error : float or None
-        For numbers and times, half the width of the 68 % interval, in the value's unit and in days; 0 for a value
-        known from the memory or the candidates.
+        Kept for numbers and times read as a place on a scale; None, since values are read among known ones.
     """
 
     value: Any
