@@ -42,9 +42,11 @@ class CheckReport:
 
     @property
     def sound(self) -> bool:
+        """Whether no problem was found."""
         return not self.problems
 
     def note(self, problem: object) -> None:
+        """Add a problem as one line, unless it is there already or the list is full."""
         text = " ".join(str(problem).split())
         if text not in self.problems and len(self.problems) < _PROBLEMS:
             self.problems.append(text)

@@ -95,6 +95,7 @@ class Plan:
         return max(k, -(-self.width * k // self.k))
 
     def to_text(self) -> str:
+        """The plan as JSON, which `from_text` reads."""
         return json.dumps(asdict(self))
 
     @classmethod

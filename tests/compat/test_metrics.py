@@ -166,6 +166,8 @@ def test_bootstrap_is_seeded_paired_and_skips_nan():
     assert constant.excludes_zero
     with pytest.raises(ValueError, match="paired"):
         metrics.paired_bootstrap([1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="paired"):
+        metrics.paired_bootstrap([1.0, 2.0], [1.0])
     with pytest.raises(ValueError, match="no query"):
         metrics.paired_bootstrap([np.nan])
 

@@ -65,13 +65,19 @@ class Field(Protocol):
     """
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """Names the class in saved encoders."""
+        ...
 
     @property
-    def ordinary(self) -> float: ...
+    def ordinary(self) -> float:
+        """Weight of what the value would be without the field, beside the field's row."""
+        ...
 
     @property
-    def anywhere(self) -> bool: ...
+    def anywhere(self) -> bool:
+        """Whether the row is also added bound to nothing, as words are."""
+        ...
 
     def read(self, value: Any) -> Hashable | None:
         """What a value means, or None where it is not of this kind.

@@ -1,0 +1,52 @@
+"""Every public name says what it is, and every argument of a documented parameter list is in it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+MODULES = ("vsa", "vsa.fields", "retrieval", "retrieval.compat", "retrieval.upgrade")
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Public names of the packages, and the public methods and properties that their classes define."""
+    for module in MODULES:
+        package = importlib.import_module(module)
+        yield module, package
+        for name in package.__all__:
+            found = getattr(package, name)
+            yield f"{module}.{name}", found
+            if inspect.isclass(found):
+                yield from members(f"{module}.{name}", found)
+
+
+def members(name: str, cls: type) -> Iterator[tuple[str, Any]]:
+    """Methods and properties that a class has from these packages; torch's own are not ours to document."""
+    for key in dir(cls):
+        member = inspect.getattr_static(cls, key)
+        member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        ours = getattr(member, "__module__", None) or ""
+        if not key.startswith("_") and inspect.isfunction(member) and ours.split(".")[0] in ("vsa", "retrieval"):
+            yield f"{name}.{key}", member
+
+
+@pytest.mark.parametrize(("name", "thing"), [pytest.param(*each, id=each[0]) for each in public()])
+def test_a_public_name_has_a_docstring(name: str, thing: Any) -> None:
+    # A dataclass without one of its own gets its signature for a docstring, and other classes that of their base.
+    own = thing.__doc__ if inspect.isclass(thing) or inspect.ismodule(thing) else inspect.getdoc(thing)
+    assert own, f"{name} has no docstring"
+    assert not own.startswith(f"{name.split('.')[-1]}("), f"{name} has a made docstring alone"
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"), [pytest.param(*each, id=each[0]) for each in public() if inspect.isfunction(each[1])]
+)
+def test_a_list_of_parameters_is_whole(name: str, thing: Any) -> None:
+    text = inspect.getdoc(thing) or ""
+    if "Parameters\n-----" in text:
+        arguments = [p for p in inspect.signature(thing).parameters if p not in ("self", "cls")]
+        assert [argument for argument in arguments if argument not in text] == []
