@@ -34,6 +34,9 @@ latent = rng.standard_normal((600, 16))
 old = (latent[:, :12] @ rng.standard_normal((12, 24))).astype(np.float32)
 new = (latent @ rng.standard_normal((16, 32))).astype(np.float32)
 stored = old[:200]
+with retrieval.Gallery.create("v1.gallery", dim=24, model="v1") as gallery:
+    gallery.add_vectors(range(600), old, payloads=[{"n": n} for n in range(600)])
+encode_v2 = lambda records: new[[record["n"] for record in records]]
 """
 
 
