@@ -10,6 +10,7 @@ import vsa
 from vsa.fitting import count
 from vsa.limits import Limits
 from vsa.statistics import Counts, Statistics, rarity
+from vsa.times import days
 from vsa.tokens import grams, words
 
 RECORDS = [
@@ -38,12 +39,12 @@ def test_words_and_grams_are_counted_once_a_record(records):
     found = count(records, Limits())
     expected: dict[bytes, int] = {}
     for record in records:
-        seen = {word for text in strings(record) for word in words(text)}
+        seen = {word for text in strings(record) if days(text) is None for word in words(text)}
         names = {b"w" + w.encode() for w in seen} | {b"g" + g.encode() for w in seen for g in grams(w)}
         for name in names:
             expected[name] = expected.get(name, 0) + 1
     for name, times in expected.items():
-        # Numbers add their digits as words; collisions in the sketch only ever add.
+        # Dates have levels in the place of words. Numbers add their digits; collisions in the sketch only ever add.
         assert frequency(found, name) >= times
 
 
