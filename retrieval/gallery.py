@@ -286,7 +286,8 @@ class Gallery(GalleryUpgrades):
         queries : records or vectors, optional
             To measure with. Without them 500 stored vectors are used, themselves excluded as neighbours.
         index : str, optional
-            A FAISS factory string to try instead of the usual kinds; ``"Flat"`` goes back to exact search.
+            A FAISS factory string: that kind is used if it reaches the recall within the memory, and exact search
+            otherwise; ``"Flat"`` goes back to exact search.
         progress : callable, bool or None
 
         Returns
