@@ -330,7 +330,8 @@ class Upgrade:
             if isinstance(step, Isometry):
                 vectors = isometric(step, vectors)
                 continue
-            assert isinstance(step, LocalLinearMap)  # a truncation maps queries
+            if isinstance(step, Truncation):
+                raise TypeError("a truncation maps queries, not stored rows; its upgrade is of kind 'query'")
             part = step.map(vectors, neighbours=neighbours, workers=workers)
             vectors = part.vectors
             # Through several maps, an item is as well supported as where it is worst, and errors add up.
