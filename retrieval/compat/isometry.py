@@ -92,7 +92,9 @@ class Isometry:
 
         Notes
         -----
-        O(n · d_source · d_target + D³) time in float64, O(D²) memory beyond the arguments.
+        O(n · d_source · d_target + D³) time in float64, O(D²) memory beyond the arguments. The singular
+        vectors, which are most of the D³, are those of a square matrix of the smaller dim, or of n where n is
+        at most half of that; Householder reflections and products fill them up to D.
         """
         return cls._fit(paired_blocks(source, target), source_model, target_model)
 
@@ -115,13 +117,17 @@ class Isometry:
         for source, target in blocks:
             sums.add(source, target)
         relatedness = sums.relatedness()
-        C = sums.total()
-        info = PairInfo(source_model, target_model, C.shape[0], C.shape[1], sums.n, relatedness)
+        few = sums.few_rows()
+        if few is not None:
+            (n, d_source), d_target = few[0].shape, few[1].shape[1]
+            rotation = _polar_factor_of_few(*few)
+        else:
+            C = sums.total()
+            n, (d_source, d_target) = sums.n, C.shape
+            rotation = _padded_polar_factor(C)
+        info = PairInfo(source_model, target_model, d_source, d_target, n, relatedness)
         warn_about(info, stacklevel=4)
-        D = max(C.shape)
-        padded = np.zeros((D, D))
-        padded[: C.shape[0], : C.shape[1]] = C
-        return cls(_orthogonal_polar_factor(padded), info)
+        return cls(rotation, info)
 
     @property
     def dim(self) -> int:
@@ -220,6 +226,40 @@ class Isometry:
     def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> Isometry:
         """Build the map that `parts` took apart."""
         return cls(arrays["rotation"], PairInfo(**fields["info"]))
+
+
+def _polar_factor_of_few(S: Float64, T: Float64) -> Float64:
+    """Polar factor of SᵀT, padded to a square, from n rows, fewer than either dim.
+
+    With Sᵀ = L [A; 0] and Tᵀ = M [B; 0] by Householder reflections, SᵀT = L diag(A Bᵀ, 0) Mᵀ, and the
+    factor of the n × n core is that of the whole.
+    """
+    left, A = np.linalg.qr(S.T, mode="complete")
+    right, B = np.linalg.qr(T.T, mode="complete")
+    n = len(S)
+    return _around(_orthogonal_polar_factor(A[:n] @ B[:n].T), left, right)
+
+
+def _padded_polar_factor(C: Float64) -> Float64:
+    """Polar factor of a d_source × d_target matrix, padded to a square, by way of its shorter side."""
+    d_source, d_target = C.shape
+    if d_source == d_target:
+        return _orthogonal_polar_factor(C)
+    if d_source < d_target:
+        return _padded_polar_factor(C.T).T
+    left, R = np.linalg.qr(C, mode="complete")
+    return _around(_orthogonal_polar_factor(R[:d_target]), left, None)
+
+
+def _around(core: Float64, left: Float64, right: Float64 | None) -> Float64:
+    """L diag(core, I) Mᵀ, with both sides filled up by the identity to the larger of their dims."""
+    D = max(len(left), 0 if right is None else len(right))
+    out: Float64 = np.eye(D)
+    out[: len(core), : len(core)] = core
+    out[: len(left)] = left @ out[: len(left)]
+    if right is not None:
+        out[:, : len(right)] = out[:, : len(right)] @ right.T
+    return out
 
 
 def _orthogonal_polar_factor(C: Float64) -> Float64:

@@ -117,8 +117,9 @@ def check_model(model: str | None, expected: str) -> None:
 class CrossCovariance:
     """Running sums over paired blocks, in float64: means, source-target products, and held-out rows.
 
-    Memory O(d_source · d_target), whatever the number of pairs. Every eighth row is set aside for the
-    held-out check, up to a bound, and added at the end: `total` has seen all rows.
+    Memory O((d_source + d_target) · d_min), whatever the number of pairs. Every eighth row is set aside for
+    the held-out check, up to a bound, and added at the end: `total` has seen all rows. The rows themselves
+    are kept only as long as there are no more than half the smaller of the dims.
     """
 
     n: int = 0
@@ -127,6 +128,7 @@ class CrossCovariance:
     _sum_target: Float64 | None = None
     _product: Float64 | None = None
     _held: list[tuple[Vectors, Vectors]] | None = None
+    _few: list[tuple[Vectors, Vectors]] | None = None
 
     def add(self, source: npt.ArrayLike, target: npt.ArrayLike) -> None:
         """Take in a block of paired rows."""
@@ -137,11 +139,15 @@ class CrossCovariance:
         if len(S) != len(T):
             raise InvalidPairsError(f"{len(S)} source rows and {len(T)} target rows cannot be pairs")
         if self._held is None:
-            self._held = []
+            self._held, self._few = [], []
         held = (np.arange(self.seen, self.seen + len(S)) % _HELD_OUT_EVERY) == _HELD_OUT_EVERY - 1
         room = _HELD_OUT_MOST - sum(len(s) for s, _ in self._held)
         held[np.flatnonzero(held)[max(room, 0) :]] = False
         self.seen += len(S)
+        if 2 * self.seen > min(S.shape[1], T.shape[1]):
+            self._few = None
+        elif self._few is not None:
+            self._few.append((S.copy(), T.copy()))
         if held.any():
             self._held.append((S[held].copy(), T[held].copy()))
             S, T = S[~held], T[~held]
@@ -178,6 +184,13 @@ class CrossCovariance:
         spread = float(gain.std(ddof=1))
         # No spread at all means constant rows: nothing tells partners from strangers.
         return float(gain.mean()) / (spread / np.sqrt(len(gain))) if spread > 0 else 0.0
+
+    def few_rows(self) -> tuple[Float64, Float64] | None:
+        """Return all rows of both sides, as given, where they are no more than half the smaller of the dims."""
+        if not self._few:
+            return None
+        S, T = (np.concatenate(side).astype(np.float64) for side in zip(*self._few, strict=True))
+        return S, T
 
     def total(self) -> Float64:
         """Return SᵀT over all rows, the held-out ones included."""

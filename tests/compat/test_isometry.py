@@ -68,6 +68,31 @@ def test_it_is_the_orthogonal_procrustes_solution(d_source, d_target):
     np.testing.assert_allclose(got, (padded[0] @ expected)[:, :d_target], atol=1e-9)
 
 
+@pytest.mark.parametrize(("d_source", "d_target"), [(40, 40), (64, 40), (40, 64)])
+@pytest.mark.parametrize("n", [7, 20, 21, 39])
+def test_few_pairs_give_the_procrustes_solution_on_their_span(n, d_source, d_target):
+    """Oracle: the partial isometry U_r V_rᵀ of a full SVD, all that n pairs determine; the rest is free."""
+    source, target = noisy_pairs(n, d_source, d_target)
+    with pytest.warns(compat.FewPairsWarning):
+        m = compat.Isometry.fit(source=source, target=target)
+    S, T = source.astype(np.float64), target.astype(np.float64)
+    U, _, Vt = np.linalg.svd(S.T @ T)
+    np.testing.assert_allclose(m.transform(S)[:, :d_target], S @ U[:, :n] @ Vt[:n], atol=1e-9)
+    assert np.abs(m.rotation.T @ m.rotation - np.eye(m.dim)).max() <= ORTHOGONALITY_TOLERANCE
+    assert m.info.n_pairs == n
+    pieces = ((source[a : a + 4], target[a : a + 4]) for a in range(0, n, 4))
+    with pytest.warns(compat.FewPairsWarning):
+        streamed = compat.Isometry.fit_blocks(pieces)
+    np.testing.assert_allclose(streamed.transform(S)[:, :d_target], S @ U[:, :n] @ Vt[:n], atol=1e-9)
+
+
+def test_pairs_that_repeat_still_give_an_isometry():
+    source, target = noisy_pairs(4, 40, 64)
+    with pytest.warns(compat.FewPairsWarning):
+        m = compat.Isometry.fit(source=np.repeat(source, 5, axis=0), target=np.repeat(target, 5, axis=0))
+    assert np.abs(m.rotation.T @ m.rotation - np.eye(64)).max() <= ORTHOGONALITY_TOLERANCE
+
+
 def test_a_planted_rotation_is_recovered():
     rng = np.random.default_rng(1)
     planted, _ = np.linalg.qr(rng.standard_normal((40, 40)))
