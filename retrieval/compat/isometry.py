@@ -246,7 +246,7 @@ def _padded_polar_factor(C: Float64) -> Float64:
     if d_source == d_target:
         return _orthogonal_polar_factor(C)
     if d_source < d_target:
-        return _padded_polar_factor(C.T).T
+        return np.ascontiguousarray(_padded_polar_factor(C.T).T)
     left, R = np.linalg.qr(C, mode="complete")
     return _around(_orthogonal_polar_factor(R[:d_target]), left, None)
 
