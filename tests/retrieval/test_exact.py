@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_gallery import brute_force, unit
 
-from retrieval import exact
+from retrieval import ann, exact
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,3 +95,21 @@ def test_scoring_only_what_is_in_question_changes_nothing(levels: int) -> None:
         found = exact.refined(Q[one], X, np.arange(300), products[one], candidates[one], 10)
         assert np.array_equal(found[0], wanted[0][one])
         assert np.array_equal(found[1], wanted[1][one])
+
+
+@pytest.mark.parametrize("n_queries", [1, 2, 3, 20, 130])
+def test_products_of_a_batch_of_any_size_are_those_of_a_loop(n_queries: int) -> None:
+    # More rows than FAISS multiplies at a time, and no multiple of it.
+    rng = np.random.default_rng(n_queries)
+    X, Q = unit(rng.standard_normal((9_001, 48))), unit(rng.standard_normal((n_queries, 48)))
+    products, rows = ann.inner_products(Q, X, 12)
+    every = Q.astype(np.float64) @ X.T.astype(np.float64)
+    assert np.abs(np.take_along_axis(every, rows, axis=1) - products).max() <= exact.rounding_bound(48)
+    assert np.abs(-np.sort(-every, axis=1)[:, :12] - products).max() <= exact.rounding_bound(48)
+
+
+def test_faiss_multiplies_matrices_for_small_batches() -> None:
+    ann.engine()
+    import faiss
+
+    assert faiss.cvar.distance_compute_blas_threshold <= 256
