@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from retrieval import ann
 from retrieval.device import DeviceScan
+from retrieval.engine import engine
 from retrieval.errors import DeviceError
 from retrieval.plan import FLAT, Plan, plan_key
 from retrieval.rows import Model
@@ -76,7 +76,7 @@ class GalleryInfo:
 
 def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan, threads: int | None = None) -> GalleryInfo:
     """Facts about the state of a snapshot."""
-    engine = ann.engine()
+    found = engine()
     model = snapshot.active
     files = [file for file in snapshot.folder.iterdir() if file.is_file()]
     return GalleryInfo(
@@ -93,9 +93,9 @@ def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan, threads: int | 
         bytes_in_memory=_memory(model, snapshot.state.next_item),
         index=_index(snapshot, model),
         device=_device(snapshot, model, scan),
-        faiss=engine.version,
-        blas=engine.blas,
-        threads=threads or engine.threads,
+        faiss=found.version,
+        blas=found.blas,
+        threads=threads or found.threads,
     )
 
 

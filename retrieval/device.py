@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import ann
+from retrieval import ann, engine
 from retrieval.errors import DeviceError
 from retrieval.exact import Scan
 from retrieval.table import sized
@@ -56,7 +56,7 @@ def choose(device: str, needed: int) -> Place:
     """
     if device == CPU:
         return Place(None, "as asked")
-    gpus = ann.engine().gpus
+    gpus = engine.engine().gpus
     number = int(device.partition(":")[2] or 0)
     if number >= gpus:
         why = f"FAISS finds {gpus} GPUs" if gpus else "this build of FAISS finds no GPU"

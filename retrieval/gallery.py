@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import ann, ingest
+from retrieval import ingest
 from retrieval.carrying import carry_new
 from retrieval.device import checked_device
 from retrieval.encoding import Encoder, check_encoder, saved, unit_rows
 from retrieval.encoding import queries as unit_queries
+from retrieval.engine import checked_threads
 from retrieval.ids import IdOf, checked_ids, id_reader
 from retrieval.payload import dump_all
 from retrieval.plan import FLAT, Plan
@@ -94,7 +95,7 @@ class Gallery(GalleryUpgrades):
         if model is not None and (not isinstance(model, str) or not model):
             raise ValueError(f"model must be a name, got {model!r}")
         checked_device(device)
-        ann.checked_threads(threads)
+        checked_threads(threads)
         folder = Path(path)
         data = saved(encoder) if encoder is not None else None
         store = Store.create(

@@ -11,10 +11,10 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import ann
 from retrieval.description import GalleryInfo, describe
 from retrieval.device import checked_device
 from retrieval.encoding import Encoder, check_encoder, queries, restored
+from retrieval.engine import checked_threads
 from retrieval.errors import ModelMismatchError, NoEncoderError, UnknownIdError
 from retrieval.hits import HitLists, Hits
 from retrieval.ids import checked_id
@@ -75,7 +75,7 @@ class GalleryReader:
             If `dim` or `encoder` is not the gallery's.
         """
         checked_device(device)
-        ann.checked_threads(threads)
+        checked_threads(threads)
         store = Store.open(Path(path), float(timeout))
         gallery = cls._opened(store, encoder, device, threads)
         gallery._fields = fields

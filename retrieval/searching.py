@@ -13,6 +13,7 @@ from retrieval import ann, indexfile, tuning
 from retrieval.asked import Asked
 from retrieval.carrying import Upgrades
 from retrieval.device import DeviceScan
+from retrieval.engine import limited
 from retrieval.errors import GalleryBusyError, ModelMismatchError, ReadOnlyGalleryError
 from retrieval.hits import HitLists
 from retrieval.liveindex import LiveIndex
@@ -61,7 +62,7 @@ class Searcher:
             with self._store.snapshot() as snapshot:
                 space = model_of(snapshot, model).model
                 if not self._is_at(snapshot, space):
-                    with self._lock.alone(), ann.limited(self.threads):
+                    with self._lock.alone(), limited(self.threads):
                         self._refresh(snapshot, space)
                 with self._lock.shared():
                     # Another thread may have moved on between the two locks.
@@ -161,7 +162,7 @@ class Searcher:
         tables = sorted((table for table in tables if len(table)), key=len) or tables[:1]
         for table in tables:
             asked = Q if Q is None or Q.shape[1] == table.model.dim else None
-            with ann.limited(self.threads):
+            with limited(self.threads):
                 plan, live = tuning.optimize(table, wanted, Q=asked, kinds=kinds, report=report)
             model = table.model.model
             with self._store.write() as writer:
@@ -178,7 +179,7 @@ class Searcher:
 
     def measure(self, k: int, n_queries: int, Q: NDArray[np.float32] | None) -> tuple[float, float]:
         """Mean recall@k of the largest index in use, and its standard error; on stored vectors if Q is None."""
-        with self.current() as (_, view), ann.limited(self.threads):
+        with self.current() as (_, view), limited(self.threads):
             part = max(view.parts, key=lambda part: len(part.table))
             table = part.table
             if part.live is None or len(table) < 2:
@@ -193,7 +194,7 @@ class Searcher:
         self, Q: NDArray[np.float32], k: int, *, where: Any, payloads: bool, model: str | None = None
     ) -> HitLists:
         """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows."""
-        with self.current(model) as (snapshot, view), ann.limited(self.threads):
+        with self.current(model) as (snapshot, view), limited(self.threads):
             if Q.shape[1] != (dim := view.parts[0].table.model.dim):
                 raise ModelMismatchError(
                     f"the gallery was switched to {view.parts[0].origin!r} with dim {dim} meanwhile; ask again"

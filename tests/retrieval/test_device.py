@@ -11,7 +11,7 @@ import pytest
 from reference_gallery import unit
 
 import retrieval
-from retrieval import Gallery, ann, exact
+from retrieval import Gallery, ann, engine, exact
 from retrieval.device import choose
 
 
@@ -33,8 +33,8 @@ class StandIn:
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    engine = ann.engine()
-    monkeypatch.setattr(ann, "engine", lambda: replace(engine, gpus=2))
+    found = engine.engine()
+    monkeypatch.setattr(engine, "engine", lambda: replace(found, gpus=2))
     monkeypatch.setattr(ann, "free_memory", lambda gpu: 4_000_000_000)
     monkeypatch.setattr(ann, "resident", StandIn)
     StandIn.uploads = StandIn.searches = 0
@@ -55,8 +55,8 @@ def test_the_choice(gpus: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    engine = ann.engine()
-    monkeypatch.setattr(ann, "engine", lambda: replace(engine, gpus=0))
+    found = engine.engine()
+    monkeypatch.setattr(engine, "engine", lambda: replace(found, gpus=0))
     with Gallery.create(tmp_path / "g", dim=2, device="auto") as gallery:
         gallery.add_vectors(["a"], [[1, 0]])
         assert gallery.search([1, 0])[0].id == "a"
@@ -105,7 +105,7 @@ def test_a_device_that_fails_is_left_under_auto_only(gpus: pytest.MonkeyPatch, t
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not ann.engine().gpus, reason="FAISS finds no GPU")
+@pytest.mark.skipif(not engine.engine().gpus, reason="FAISS finds no GPU")
 def test_a_gpu_gives_what_the_cpu_gives(tmp_path: Path) -> None:
     X = unit(np.random.default_rng(0).standard_normal((20_000, 128)))
     with Gallery.create(tmp_path / "g", dim=128, device="cuda") as gallery:

@@ -11,6 +11,7 @@ from reference_gallery import brute_force, unit
 
 from retrieval import Gallery, ann, exact, indexfile, liveindex
 from retrieval.checking import check
+from retrieval.engine import engine
 from retrieval.plan import FLAT, Plan
 
 N, DIM = 6000, 32
@@ -277,10 +278,10 @@ def test_a_write_while_optimize_measures_neither_waits_nor_gets_lost(
 def test_threads_are_those_asked_for_while_searching_and_as_before_after(
     large: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = ann.engine().threads
+    before = engine().threads
     seen = []
     original = exact.ranked
-    monkeypatch.setattr(exact, "ranked", lambda *args: seen.append(ann.engine().threads) or original(*args))
+    monkeypatch.setattr(exact, "ranked", lambda *args: seen.append(engine().threads) or original(*args))
     with Gallery.open(large.path, threads=before + 2) as gallery:
         gallery.search(np.eye(DIM))
         assert gallery.info().threads == before + 2
@@ -288,7 +289,7 @@ def test_threads_are_those_asked_for_while_searching_and_as_before_after(
         gallery.search(np.eye(DIM))
         assert gallery.info().threads == before
     assert seen == [before + 2, before]
-    assert ann.engine().threads == before
+    assert engine().threads == before
     for wrong in (0, -1, 1.5, True):
         with pytest.raises(ValueError, match="threads must be a positive integer"):
             Gallery.open(large.path, threads=wrong)  # type: ignore[arg-type]
