@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reference_gallery import brute_force, unit
 
 from retrieval import ann, exact
+from retrieval.engine import engine
 
 
 @settings(max_examples=40, deadline=None)
@@ -109,7 +110,7 @@ def test_products_of_a_batch_of_any_size_are_those_of_a_loop(n_queries: int) -> 
 
 
 def test_faiss_multiplies_matrices_for_small_batches() -> None:
-    ann.engine()
+    engine()
     import faiss
 
     assert faiss.cvar.distance_compute_blas_threshold <= 256
