@@ -150,7 +150,7 @@ class Walker:
             budget -= len(container)
             # Members that hold others are no leaves: the budget gets them back as they are met.
             if budget < 0 and budget + _holders(container) < 0:
-                raise LimitError(f"more than {self._limits.leaves:,} leaves (limits.leaves)")
+                raise self._too_many()
             for child, value in self._members(node, container):
                 kind = type(value)
                 if kind is str or kind is int or kind is float or value is None:
@@ -164,6 +164,12 @@ class Walker:
                         append(row)
                 else:
                     append(self._leaf(child, value))
+            # What is left over was not given back: a field took it whole, as a leaf.
+            if budget < 0:
+                raise self._too_many()
+
+    def _too_many(self) -> LimitError:
+        return LimitError(f"more than {self._limits.leaves:,} leaves (limits.leaves)")
 
     def _members(self, node: Node, container: Any) -> Any:
         """Pairs of (node, value) of a container that is not empty."""

@@ -223,6 +223,9 @@ def vector_map(X: npt.ArrayLike, labels: Sequence[Any], *, most: int = 5, ax: An
     ax.set_xlabel(f"first component ({100 * shares[0]:.0f} % of the variance)")
     ax.set_ylabel(f"second component ({100 * shares[1]:.0f} %)")
     _legend(ax, 2, outside=True)
+    # Dots are faint so that a crowd of them shows its density; a key of one dot must be seen by itself.
+    for handle in ax.get_legend().legend_handles:
+        handle.set(alpha=1.0, sizes=[24.0])
     return ax
 
 

@@ -79,6 +79,9 @@ def test_maps_colour_the_frequent_values_and_leave_none_out():
     ax = plots.vector_map(X, labels, most=2)
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     assert names == ["other (16)", "a (29)", "b (15)"]
+    # Faint dots make a crowd legible, and a key of one dot invisible.
+    assert [key.get_alpha() for key in ax.get_legend().legend_handles] == [1.0, 1.0, 1.0]
+    assert min(points.get_alpha() for points in ax.collections) < 1
     drawn = np.concatenate([points.get_offsets() for points in ax.collections])
     assert len(drawn) == 60
     assert ax.get_xlabel().startswith("first component (")
