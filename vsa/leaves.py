@@ -148,9 +148,9 @@ class Walker:
             if depth > deepest:
                 raise LimitError(f"nested deeper than {deepest} levels (limits.depth) at {_name(node)}")
             budget -= len(container)
-            # Members that hold others are no leaves: the budget gets them back as they are met.
-            if budget < 0 and budget + _holders(container) < 0:
-                raise self._too_many()
+            # Each member is a leaf or holds one at least; for those that hold others one comes back as they are met.
+            if budget < 0:
+                raise LimitError(f"more than {self._limits.leaves:,} leaves (limits.leaves)")
             for child, value in self._members(node, container):
                 kind = type(value)
                 if kind is str or kind is int or kind is float or value is None:
@@ -164,12 +164,6 @@ class Walker:
                         append(row)
                 else:
                     append(self._leaf(child, value))
-            # What is left over was not given back: a field took it whole, as a leaf.
-            if budget < 0:
-                raise self._too_many()
-
-    def _too_many(self) -> LimitError:
-        return LimitError(f"more than {self._limits.leaves:,} leaves (limits.leaves)")
 
     def _members(self, node: Node, container: Any) -> Any:
         """Pairs of (node, value) of a container that is not empty."""
@@ -246,12 +240,6 @@ class Walker:
             )
         row = node.leaves.get(key)
         return self._miss(node, key, value) if row is None else row
-
-
-def _holders(container: dict[str, Any] | list[Any]) -> int:
-    """How many members are containers that are not empty."""
-    members = container.values() if type(container) is dict else container
-    return sum(1 for member in members if type(member) in (dict, list) and member)
 
 
 def _name(node: Node) -> str:

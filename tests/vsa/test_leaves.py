@@ -175,6 +175,15 @@ def test_leaves_may_be_as_many_as_the_limit_and_no_more(record: Any) -> None:
             Recorder(arrays, leaves=5).walk(record)
 
 
+@pytest.mark.parametrize("record", [[1, 2, 3, 4], {"a": [1], "b": [2], "c": [3], "d": {"e": 4}}])
+def test_nothing_of_a_container_with_too_many_members_is_walked(record: Any) -> None:
+    recorder = Recorder(leaves=3)
+    with pytest.raises(vsa.LimitError):
+        recorder.walk(record)
+    assert recorder.leaves == []
+    assert recorder.walker.nodes == 1
+
+
 @pytest.mark.parametrize(
     ("record", "words"),
     [

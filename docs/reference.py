@@ -1,0 +1,39 @@
+"""Make the API reference from the docstrings; needs the extra `docs`.
+
+    python docs/reference.py [FOLDER]
+
+Pages go to docs/api where no folder is given. A warning, such as a name that cannot be found, is an error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from pathlib import Path
+
+import pdoc
+
+# `vsa` brings `vsa.fields` along, which is among its public names.
+MODULES = ("vsa", "vsa.curves", "vsa.plots", "retrieval", "retrieval.metrics", "retrieval.compat", "retrieval.upgrade",
+           "retrieval.plots")  # fmt: skip
+
+
+def build(folder: Path) -> None:
+    """Write one page a module, and an index."""
+    warnings.simplefilter("error")
+    # pdoc looks in the wrong module for the annotations of a named tuple.
+    warnings.filterwarnings("ignore", "Error parsing type annotation ForwardRef")
+    for name in MODULES:
+        module = importlib.import_module(name)
+        # Names that are imported on first use are not in the module before, and would be left out.
+        for public in getattr(module, "__all__", ()):
+            vars(module).setdefault(public, getattr(module, public))
+    pdoc.render.configure(docformat="numpy")
+    pdoc.pdoc(*MODULES, output_directory=folder)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).with_name("api")
+    build(target)
+    print(target / "index.html")
