@@ -16,10 +16,9 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks import contents
 from benchmarks.gallery import results
 from benchmarks.parts import PARTS, Part
-
-HEAD = "# All benchmarks, as `python -m benchmarks` ran them\n"
 
 
 def main() -> int:
@@ -28,7 +27,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name the parts and run none")
     parser.add_argument("--only", action="append", metavar="NAME", choices=[part.name for part in PARTS])
     parser.add_argument("--minutes", type=float, default=30.0, help="stop then; parts not begun are named (30)")
-    parser.add_argument("--results", type=Path, default=Path(__file__).with_name("RESULTS.md"))
+    parser.add_argument("--results", type=Path, default=contents.FILE)
     given = parser.parse_args()
     if given.list:
         for part in PARTS:
@@ -36,8 +35,7 @@ def main() -> int:
         return 0
     wanted = [part for part in PARTS if (part.name in given.only if given.only else not part.long)]
     end = time.monotonic() + 60.0 * given.minutes
-    if not given.results.exists():
-        given.results.write_text(HEAD, encoding="utf-8")
+    contents.refresh(given.results)
     # Every part is run, whatever became of those before it.
     failures = [failure for failure in [_run(part, end, given.results) for part in wanted] if failure]
     for failure in failures:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
+from benchmarks import contents
 from benchmarks.parts import PARTS, Part
 
 ROOT = Path(__file__).parent.parent
 # Draws pictures, and measures nothing.
 NOT_MEASURING = {"benchmarks.vsa.pictures"}
+REFRESH = "python -m benchmarks.contents"
 
 
 def test_every_program_is_a_part() -> None:
@@ -30,6 +32,23 @@ def test_the_list_names_every_part_and_runs_none() -> None:
     assert run.returncode == 0, run.stderr
     for part in PARTS:
         assert part.command in run.stdout
+
+
+def test_the_committed_results_begin_with_all_parts_and_lead_to_their_results() -> None:
+    text = contents.FILE.read_text(encoding="utf-8")
+    assert text.startswith(contents.head()), f"RESULTS.md lists other parts; run {REFRESH}"
+    assert [part.name for part in PARTS if not contents.where(part).exists()] == []
+
+
+def test_a_new_head_leaves_the_sections(tmp_path: Path) -> None:
+    file = tmp_path / "RESULTS.md"
+    contents.refresh(file)
+    assert file.read_text(encoding="utf-8") == contents.head()
+    file.write_text("# An old head\n\n## one\n\n1\n\n## two\n\n2\n", encoding="utf-8")
+    contents.refresh(file)
+    assert file.read_text(encoding="utf-8") == contents.head() + "\n## one\n\n1\n\n## two\n\n2\n"
+    contents.refresh(file)
+    assert file.read_text(encoding="utf-8").count("# All benchmarks") == 1
 
 
 def test_a_part_that_fails_is_named_and_the_next_one_runs(

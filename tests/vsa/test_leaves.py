@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,6 +118,16 @@ def test_keys_of_values_that_python_takes_for_equal_differ() -> None:
         ("{}", "{}"), ("[]", "[]"),
     ]  # fmt: skip
     assert len({TRUE, FALSE, EMPTY_OBJECT, EMPTY_ARRAY, 0, 1, "", None}) == 8
+
+
+def test_scalars_of_other_libraries_and_subclasses_become_what_they_stand_for() -> None:
+    class Name(str):
+        pass
+
+    leaves = Recorder("bag").walk([np.float32(0.1), np.int8(3), np.bool_(True), Name("x"), HTTPStatus.OK])
+    values = [value for _, _, _, value in leaves]
+    assert values == [0.1, 3, True, "x", 200]
+    assert [type(value) for value in values] == [float, int, bool, str, int]
 
 
 @pytest.mark.parametrize("whole_number", [2**64 - 1, -(2**64) + 1])
