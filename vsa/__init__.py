@@ -5,6 +5,7 @@ from vsa.config import EncoderConfig
 from vsa.decoding import Answer
 from vsa.encoder import JSONEncoder
 from vsa.errors import (
+    DeviceError,
     EncoderStateError,
     FieldError,
     InvalidRecordError,
@@ -22,6 +23,7 @@ from vsa.shares import Shares
 
 __all__ = [
     "Answer",
+    "DeviceError",
     "EncoderConfig",
     "EncoderStateError",
     "FieldError",

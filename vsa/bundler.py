@@ -8,7 +8,7 @@ every partial sum stays below 2**24, where float32 is exact: batches, cache cont
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,17 @@ from vsa.fastpath import FastPath, available
 from vsa.fields.base import Field
 from vsa.leaves import Arrays, Node, Walker
 from vsa.limits import Limits
-from vsa.making import EXACT, LeafMaker, bag
+from vsa.making import EXACT, LeafMaker
 from vsa.paths import Path
+from vsa.product import DeviceProduct, HostProduct, Product
 from vsa.shares import Shares
 from vsa.statistics import Statistics
 from vsa.table import RowTable
 
+if TYPE_CHECKING:
+    import torch
+
 Rows = npt.NDArray[np.float32]
-Sums = npt.NDArray[np.float64]
 
 _LEAVES_AT_ONCE = 2048
 _MAX_NODES = 200_000
@@ -48,6 +51,8 @@ class Bundler:
         quarter of all is for that.
     fields : mapping, optional
         Typed encoders by path.
+    target : torch.device, optional
+        Where rows of leaves lie and are added up; on the CPU, as NumPy's, where it is None.
     """
 
     def __init__(
@@ -60,23 +65,25 @@ class Bundler:
         statistics: Statistics | None,
         cache_bytes: int,
         fields: Mapping[Path, Field] | None = None,
+        target: torch.device | None = None,
     ) -> None:
         self._binding = binding
         self._fields = fields
-        # A typed field takes whole values, which the scan of bytes knows nothing of.
-        self.reads_bytes = not fields and available()
+        # A typed field takes whole values, which the scan of bytes knows nothing of; it adds up where NumPy's rows are.
+        self.reads_bytes = not fields and target is None and available()
         self._fast_bytes = cache_bytes // 4 if self.reads_bytes else 0
         cache_bytes -= self._fast_bytes
         self.maker = LeafMaker(binding, shares, statistics, cache_bytes // 4, fields)
         self._arrays, self._limits = arrays, limits
         row_bytes = 4 * binding.dim
         self._table: RowTable[Node] = RowTable(binding.dim, max(4096, cache_bytes * 3 // 4 // row_bytes))
+        self._product: Product = HostProduct(self._table) if target is None else DeviceProduct(self._table, target)
         self._keep: Callable[[npt.NDArray[np.int64]], None] = _no_one
         self._fast_path: FastPath | None = None
         self._walker: Walker
         self._forget()
 
-    def sums(self, records: Sequence[Any], weight: Callable[[Node], float] | None = None, first: int = 0) -> Sums:
+    def sums(self, records: Sequence[Any], weight: Callable[[Node], float] | None = None, first: int = 0) -> Any:
         """Unnormalised vectors.
 
         Parameters
@@ -91,7 +98,7 @@ class Bundler:
         Returns
         -------
         (n, dim) float64
-            Whole numbers, unless `weight` is given.
+            Whole numbers, unless `weight` is given: an array, or a tensor on `target`.
 
         Raises
         ------
@@ -100,7 +107,7 @@ class Bundler:
         """
         if self._walker.nodes > _MAX_NODES:
             self._forget()
-        self._total = np.zeros((len(records), self._binding.dim))
+        self._total = self._product.begin(len(records))
         self._weight = weight
         number = -1
         try:
@@ -147,7 +154,7 @@ class Bundler:
 
         def keep(rows: npt.NDArray[np.int64]) -> None:
             nodes.extend(tag for row in rows.tolist() if (tag := self._table.tags[row]) is not None)
-            parts.append(self._table.rows[rows].copy())
+            parts.append(self._product.fetch(rows))
 
         self._keep = keep
         try:
@@ -203,7 +210,7 @@ class Bundler:
         for at in range(0, len(pending), _LEAVES_AT_ONCE):
             block = pending[at : at + _LEAVES_AT_ONCE]
             made = self.maker.make([(node, value) for _, node, value in block])
-            self._table.rows[[row for row, _, _ in block]] = made
+            self._product.store(np.array([row for row, _, _ in block], np.int64), made)
         if self._rows:
             rows = np.array(self._rows, np.int64)
             self._table.touch(rows)
@@ -215,12 +222,7 @@ class Bundler:
                 weights = np.array([weigh(t) if (t := tags[r]) else 0.0 for r in self._rows], np.float32)
             starts = np.array(self._starts, np.int64)
             pieces, owners = self._pieces(starts, np.array(self._of, np.int64), len(rows))
-            sums = bag(self._table.rows, rows, pieces, weights)
-            if np.array_equal(owners, np.arange(len(self._total))):
-                self._total += sums
-            else:
-                heads = np.flatnonzero(np.diff(owners, prepend=-1))
-                self._total[owners[heads]] += np.add.reduceat(sums, heads, axis=0, dtype=np.float64)
+            self._product.add(self._total, rows, pieces, owners, weights)
         self._rows.clear()
         self._starts.clear()
         self._of.clear()

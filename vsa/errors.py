@@ -6,6 +6,7 @@
     ├── InvalidRecordError (ValueError)   a value that is not JSON, or a line that does not parse
     │   └── LimitError                    a value beyond the limits: depth, string length, leaves, line length
     ├── FieldError (ValueError)           a field of `vsa.fields` that gives something else than it must
+    ├── DeviceError (RuntimeError)        a GPU was asked for that is not there or has no room
     ├── WorkerError (RuntimeError)        a worker process died
     └── EncoderStateError (ValueError)    a saved encoder that is damaged or altered
         ├── MissingFieldError             a saved encoder with a text model, which has to be given again
@@ -52,6 +53,10 @@ class LimitError(InvalidRecordError):
 
 class FieldError(VSAError, ValueError):
     """A typed encoder of a field, or the text model in it, gives something else than it must."""
+
+
+class DeviceError(VSAError, RuntimeError):
+    """A GPU was asked for that PyTorch does not find, or that has no room."""
 
 
 class WorkerError(VSAError, RuntimeError):

@@ -61,15 +61,18 @@ def as_array(vector: Any) -> npt.NDArray[np.float64]:
 
 
 def as_tensor(
-    parts: Iterable[npt.NDArray[Any]], dim: int, dtype: type[np.floating], device: str | torch.device | None
+    parts: Iterable[npt.NDArray[Any] | torch.Tensor],
+    dim: int,
+    dtype: type[np.floating],
+    device: str | torch.device | None,
 ) -> torch.Tensor:
     """Batches of rows as one tensor on a device, each sent there as it comes.
 
-    On the CPU a single batch is not copied at all.
+    A single batch that is there is not copied at all.
 
     Parameters
     ----------
-    parts : iterable of (n, dim) array
+    parts : iterable of (n, dim) array or tensor
     dim, dtype
         Of the rows, in case that there are none.
     device : str or torch.device, optional
@@ -78,7 +81,10 @@ def as_tensor(
     import torch
 
     target = torch.device("cpu" if device is None else device)
-    tensors = [torch.from_numpy(part).to(target, non_blocking=True) for part in parts]
+    tensors = [
+        (torch.from_numpy(part) if isinstance(part, np.ndarray) else part).to(target, non_blocking=True)
+        for part in parts
+    ]
     if not tensors:
         tensors = [torch.from_numpy(np.zeros((0, dim), dtype)).to(target)]
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors)

@@ -67,7 +67,7 @@ class Saving(ABC):
         fields : mapping, optional
             The text models, by path: the callables alone, or whole `TextModel`s. Fields of your own kind too.
         options
-            What is not saved, as the encoder itself takes it: `limits`, `cache_bytes`, `memory`.
+            What is not saved, as the encoder itself takes it: `limits`, `cache_bytes`, `memory`, `device`.
 
         Raises
         ------
