@@ -126,7 +126,7 @@ class Bundler:
 
     def lines(self, lines: Sequence[bytes]) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Unit vectors of lines whose every token was met before, and which lines those are; see `FastPath`."""
-        return self._fast().encode(lines, self._longest())
+        return self._fast().encode(lines)
 
     def learn(self, lines: Iterable[bytes]) -> None:
         """Remember the tokens of lines whose records `sums` has just taken."""

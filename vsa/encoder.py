@@ -326,7 +326,7 @@ class JSONEncoder(Saving, Inspection, Streaming):
         norms = np.sqrt(np.einsum("ij,ij->i", sums, sums))
         if not norms.all():
             raise _weightless(first + int(np.argmin(norms)))
-        sums /= norms[:, None]
+        sums *= (1.0 / norms)[:, None]
         return sums.astype(np.float32)
 
     def _unit_tensor(self, sums: torch.Tensor, first: int) -> torch.Tensor:
@@ -334,7 +334,7 @@ class JSONEncoder(Saving, Inspection, Streaming):
         norms = (sums * sums).sum(dim=1).sqrt()
         if not bool(norms.all()):
             raise _weightless(first + int(norms.argmin()))
-        return (sums / norms[:, None]).float()
+        return (sums * (1.0 / norms)[:, None]).float()
 
     def _known_lines(self, lines: list[bytes]) -> tuple[Vectors, npt.NDArray[np.bool_]] | None:
         if self.memory is not None:  # wants the values

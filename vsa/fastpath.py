@@ -20,8 +20,13 @@ from vsa.table import RowTable
 
 _TOKEN_BYTES = 32
 _SLOT_BYTES = 32 + _TOKEN_BYTES
+_SMALLEST = 1 << 10
 _NEW_AT_ONCE = 1 << 16
 _ROWS_AT_ONCE = 1 << 16
+_STRUCTURE = 1 << 16
+_CONTAINERS = 1 << 13
+_WISHES = 1 << 13
+_SEEN_PER_SUM = 32
 
 
 def available() -> bool:
@@ -41,51 +46,59 @@ class FastPath:
     arrays, limits
         As `vsa.JSONEncoder` takes them.
     room : int
-        Bytes for the tables: half for tokens, half for sums of subtrees.
+        Bytes for the tables: half for tokens, half for sums of whole objects and arrays.
     """
 
     def __init__(self, root: Node, table: RowTable[Any], arrays: Arrays, limits: Limits, room: int) -> None:
-        from vsa import scanning
+        from vsa import scanning, structure, summing
 
-        self._kernel = scanning
+        self._scanning, self._summing = scanning, summing
+        self._padding = bytes(structure.PADDING)
         self._table = table
         self._arrays = arrays
         self._limits = limits
-        self._sums = max(16, room // 2 // (4 * table.dim + 400))
-        self._slots = 1 << max(10, (room // 2 // _SLOT_BYTES).bit_length() - 1)
+        self._sums = max(16, room // 2 // (4 * table.dim + 16))
+        self._most_slots = 1 << max(10, (room // 2 // _SLOT_BYTES).bit_length() - 1)
         self._root = root
         self._rows = np.empty(_ROWS_AT_ONCE, np.int64)
+        self._wishes = np.empty((_WISHES, 3), np.int64)
+        self._scratch = scanning.Scratch(
+            places=np.empty(_STRUCTURE, np.int64),
+            match=np.zeros(_STRUCTURE, np.int64),
+            stack=np.empty(limits.depth, np.int64),
+            todo=np.empty((_CONTAINERS, 2), np.int64),
+            members=np.empty((_STRUCTURE, 5), np.int64),
+            hashes=np.empty(_STRUCTURE, np.uint64),
+            stamps=np.zeros(1024, np.int64),
+            serial=np.zeros(1, np.int64),
+            nothing=np.empty((0, 4), np.int64),
+        )
         self._clear()
 
     def _clear(self) -> None:
         self._nodes: list[Node] = [self._root]
         self._ids: dict[Node, int] = {self._root: 0}
-        self._text_used = 0
-        lists = 1 << (4 * self._sums - 1).bit_length()
-        self._evictions = self._table.evictions
+        self._used = np.zeros(3, np.int64)
+        self._seen = np.zeros(1 << (_SEEN_PER_SUM * self._sums).bit_length(), np.uint64)
         # Zeroed pages are not taken from the system before they are written.
-        self._tables = self._kernel.Tables(
-            tokens=np.zeros((self._slots, 4), np.uint64),
-            text=np.zeros(_TOKEN_BYTES * self._slots, np.uint8),
+        self._tables = self._scanning.Tables(
+            tokens=np.zeros((_SMALLEST, 4), np.uint64),
+            text=np.zeros(_TOKEN_BYTES * _SMALLEST + len(self._padding), np.uint8),
             first=np.full(1024, -1, np.int32),
             following=np.full(1024, -1, np.int32),
-            stamps=np.zeros(1024, np.int64),
             generation=self._table.generation,
-            lists=np.zeros((lists, 4), np.int64),
-            sum_rows=np.zeros(4 * lists, np.int64),
             sums=np.zeros((self._sums, self._table.dim), np.float32),
-            counters=np.zeros(8, np.int64),
+            leaves=np.zeros(self._sums, np.int64),
+            epoch=np.ones(1, np.int64),
         )
 
-    def encode(self, lines: Sequence[bytes], longest: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def encode(self, lines: Sequence[bytes]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Unit vectors of the lines that are understood.
 
         Parameters
         ----------
         lines : sequence of bytes
             One JSON value each, or anything at all.
-        longest : int
-            Leaves whose float32 sum cannot reach 2**24.
 
         Returns
         -------
@@ -93,30 +106,39 @@ class FastPath:
             Valid where `known` is True.
         known : (n,) bool
         """
-        self._check_sums()
-        data = np.frombuffer(b"".join(lines), np.uint8)
+        data = np.frombuffer(b"".join([*lines, self._padding]), np.uint8)
         bounds = np.zeros(len(lines) + 1, np.int64)
         np.cumsum([len(line) for line in lines], out=bounds[1:])
         out = np.empty((len(lines), self._table.dim), np.float32)
         known = np.zeros(len(lines), bool)
-        used = np.empty(_ROWS_AT_ONCE, np.int64)
-        limits = self._limits
-        filled = self._kernel.encode(
-            self._tables, self._table.rows, data, bounds, limits.depth, limits.leaves, longest, out, known,
-            self._rows, used,
+        batch = self._summing.Batch(
+            data, bounds[:-1], bounds[1:], out, known, self._rows, np.empty(len(lines) + 1, np.int64),
+            np.empty(len(lines), np.int64), self._wishes, np.empty(out.shape[1], np.float32), np.empty(out.shape[1]),
         )  # fmt: skip
-        self._table.touch(used[:filled])
+        leaf_limit = self._limits.leaves
+        wished, filled = self._summing.encode(self._tables, self._scratch, self._table.rows, batch, leaf_limit)
+        rows = self._rows[:filled]
+        self._table.touch(rows[rows >= 0])
+        if wished:
+            self._admit(data, self._wishes[:wished])
         return out, known
+
+    def _admit(self, data: npt.NDArray[np.uint8], wishes: npt.NDArray[np.int64]) -> None:
+        """Sums for objects and arrays that come again."""
+        if self._grow(len(wishes), int((wishes[:, 2] - wishes[:, 1]).sum())):
+            self._summing.admit(
+                self._tables, self._scratch, self._table.rows, data, wishes, np.empty(len(wishes), np.int64),
+                self._rows, self._seen, self._used, self._limits.leaves,
+            )  # fmt: skip
 
     def learn(self, line: bytes) -> None:
         """Remember the tokens of a line that the parser and the walker have just taken."""
-        self._check_sums()
-        data = np.frombuffer(line, np.uint8)
+        data = np.frombuffer(line + self._padding, np.uint8)
         found = np.empty((min(_NEW_AT_ONCE, len(line) + 8), 4), np.int64)
         for _ in range(2 * self._limits.depth):
-            _, _, unknown = self._kernel.scan(
-                self._tables, self._table.rows, data, 0, len(data), self._limits.depth, self._limits.leaves, 0,
-                self._rows, found,
+            _, _, _, _, unknown = self._scanning.rows_of(
+                self._tables, self._scratch, data, 0, len(line), 0, self._limits.leaves, self._rows,
+                self._wishes[:0], found,
             )  # fmt: skip
             if not unknown or not self._resolve(line, data, found[:unknown].tolist()):
                 return
@@ -125,29 +147,53 @@ class FastPath:
         """Enter what can be entered now; whether there is more to find under it."""
         tokens = []
         more = False
+        size = 0
         for number, kind, start, end in found:
             node = self._nodes[number]
-            if kind == self._kernel.MEMBER:
+            if kind == self._scanning.MEMBER:
                 more |= self._link(number, node, start)
                 continue
             value = orjson.loads(line[start:end])
-            if kind == self._kernel.KEY:
+            if kind == self._scanning.KEY:
                 child = node.children.get(value)
                 if child is not None:
                     tokens.append((number, kind, start, end, self._id(child)))
+                    size += end - start
                     more = True
                 continue
             row = node.leaves.get(_key(value))
             if row is not None:
                 tokens.append((number, kind, start, end, row))
+                size += end - start
         self._grow_nodes()
         if tokens:
-            used = self._kernel.put(self._tables, data, np.array(tokens, np.int64), self._text_used)
-            if used < 0:
+            if not self._grow(len(tokens), size):
                 self._clear()
                 return False
-            self._text_used = used
+            self._scanning.put_all(self._tables, self._table.rows, data, np.array(tokens, np.int64), self._used)
         return more
+
+    def _grow(self, tokens: int, size: int) -> bool:
+        """Make room for more tokens of `size` bytes in all; False if that would be more than there may be."""
+        t = self._tables
+        slots, room = len(t.tokens), len(t.text)
+        text_used, tokens_held, _ = self._used.tolist()
+        while slots < 2 * (tokens_held + tokens):
+            slots *= 2
+        while room < text_used + size + 2 * len(self._padding):
+            room *= 2
+        if slots > self._most_slots or room > 2 * _TOKEN_BYTES * self._most_slots:
+            return False
+        if slots > len(t.tokens):
+            larger = np.zeros((slots, 4), np.uint64)
+            self._scanning.moved(t.tokens, larger)
+            t = t._replace(tokens=larger)
+        if room > len(t.text):
+            text = np.zeros(room, np.uint8)
+            text[:text_used] = t.text[:text_used]
+            t = t._replace(text=text)
+        self._tables = t
+        return True
 
     def _link(self, number: int, node: Node, member: int) -> bool:
         """Enter the node of an array's member; False if the walker has not been there."""
@@ -181,20 +227,9 @@ class FastPath:
         if len(self._nodes) <= len(t.first):
             return
         none = np.full(more, -1, np.int32)
-        self._tables = t._replace(
-            first=np.concatenate([t.first, none]),
-            following=np.concatenate([t.following, none]),
-            stamps=np.concatenate([t.stamps, np.zeros(more, np.int64)]),
-        )
-
-    def _check_sums(self) -> None:
-        """Forget the sums where rows that they hold were freed, and start again where there is no room for more."""
-        t = self._tables
-        if self._evictions == self._table.evictions and t.counters[1] < len(t.sums):
-            return
-        self._evictions = self._table.evictions
-        t.lists[:] = 0
-        t.counters[[1, 2, 4]] = 0
+        self._tables = t._replace(first=np.concatenate([t.first, none]), following=np.concatenate([t.following, none]))
+        s = self._scratch
+        self._scratch = s._replace(stamps=np.concatenate([s.stamps, np.zeros(more, np.int64)]))
 
 
 def _key(value: Any) -> Any:

@@ -1,20 +1,45 @@
-"""Compiled scan of a line's bytes down the trie of paths, and the sum of the rows that its leaves have.
+"""Compiled scan of a line's bytes down the trie of paths, to the rows that its leaves have.
 
-Only bytes met before are understood: each key and scalar must be equal, byte by byte, to one that the parser took
-at the same node, so that its validity and its row are inherited. Anything else makes the scan give up, and the
-parser and the walker decide. Needs numba; see `vsa.fastpath`, which owns the tables.
+Only bytes met before are understood: each key and each value, a scalar or a whole object or array, must equal byte
+by byte one that the parser took at the same node, and what lies between them must be the grammar's own. So a line
+that is understood is valid JSON and its rows are inherited. Anything else makes the scan give up, and the parser
+and the walker decide. Needs numba; see `vsa.fastpath`, which owns the tables.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-KEY, SCALAR, MEMBER = 0, 1, 2
+from vsa.intrinsics import prefetch, prefetch_byte
+from vsa.structure import (
+    COLON,
+    COMMA,
+    OPEN_ARRAY,
+    OPEN_OBJECT,
+    QUOTE,
+    after_space,
+    before_space,
+    compiled,
+    hash_of,
+    same_bytes,
+    structure_of,
+)
 
-OBJECT, ARRAY = 0, 1
+KEY, VALUE, MEMBER = 0, 1, 2
+
+TEXT, TOKENS, SUMS = 0, 1, 2
+"""Places in `used`: how many bytes of text, tokens and sums are held."""
+
+_KIND = np.uint64(1) << np.uint64(63)
+_HALF = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
+_PEAK_BITS = np.uint64(24)
+_PEAK = np.uint64(0xFFFFFF)
+
+EXACT = 1 << 24
+"""Whole numbers below this are exact in float32."""
 
 
 class Tables(NamedTuple):
@@ -23,406 +48,315 @@ class Tables(NamedTuple):
     Attributes
     ----------
     tokens : (2**k, 4) uint64
-        Open addressing, one cache line for two: of each token its hash (0 where free), its node, kind and length
-        in one word, its place in `text`, and its value (child or row) with the generation of the row.
+        Open addressing, two to a cache line. Of each token: its hash (0 where free); kind, node and length; its place
+        in `text`, above 24 bits with the largest entry of its row; its value. The value of a key is a child, with 0
+        beside it; that of a leaf is its row with the generation of the row, and that of an object or array the number
+        of its sum with the epoch of the sums.
     text : uint8
-        Bytes of the tokens.
+        Bytes of the tokens, and `PADDING` more.
     first, following : int32
         Of each node, the node of its first member and of the member after it; -1 where not met.
-    stamps : int64
-        Of each node, the last object that it was seen in, to find equal keys.
     generation : int32
         Of each row of the table, how often it was freed.
-    lists : (2**k, 4) int64
-        Sums of whole subtrees: open addressing from lists of rows: hash (0 where free), length of the list, its place
-        in `sum_rows`, and the number of the sum or -1.
-    sum_rows : int64
-        Those lists.
     sums : (n, dim) float32
-    counters : int64
-        Objects scanned; sums held; length of `sum_rows` in use; tokens held; lists held.
+        Rows of whole objects and arrays.
+    leaves : int64
+        How many leaves each sum stands for.
+    epoch : (1,) int64
+        How often the sums were forgotten.
     """
 
     tokens: Any
     text: Any
     first: Any
     following: Any
-    stamps: Any
     generation: Any
-    lists: Any
-    sum_rows: Any
     sums: Any
-    counters: Any
+    leaves: Any
+    epoch: Any
 
 
-def _compiled(function: Any) -> Any:
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # nowhere to keep the compiled code
-        return numba.njit(nogil=True)(function)
+class Scratch(NamedTuple):
+    """Room for the scan of one line; each thread needs its own.
+
+    Attributes
+    ----------
+    places, match : int64
+        See `vsa.structure.structure_of`.
+    stack : (depth,) int64
+    todo : (n, 2) int64
+        Objects and arrays not yet scanned: number of the opening bracket, and node.
+    members : (n, 5) int64
+        Of each member of one of them: node, start, end, number of the opening bracket or -1, slot or -1.
+    hashes : (n,) uint64
+    stamps : (nodes,) int64
+        Of each node, the last object that it was seen in, to find equal keys.
+    serial : (1,) int64
+        Objects scanned.
+    nothing : (0, 4) int64
+        In the place of `found`, where nothing is to be collected.
+    """
+
+    places: Any
+    match: Any
+    stack: Any
+    todo: Any
+    members: Any
+    hashes: Any
+    stamps: Any
+    serial: Any
+    nothing: Any
 
 
-@_compiled
-def _mixed(h, node, kind):
-    h ^= np.uint64(node) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(kind)
-    h ^= h >> np.uint64(32)
-    h *= np.uint64(0xD6E8FEB86659FD93)
-    h ^= h >> np.uint64(29)
-    return h | np.uint64(1)
+@compiled
+def _meta(node, size, kind):
+    """Node, kind and length in one word."""
+    return (np.uint64(node) << _HALF) | np.uint64(size) | (_KIND if kind == VALUE else np.uint64(0))
 
 
-@_compiled
-def _hashed(data, start, end):
-    h = np.uint64(5381)
-    for i in range(start, end):
-        h = ((h << np.uint64(5)) + h) ^ np.uint64(data[i])
-    return h
-
-
-@_compiled
-def _meta(node, kind, size):
-    return np.uint64(node) << np.uint64(32) | np.uint64(kind) << np.uint64(31) | np.uint64(size)
-
-
-@_compiled
-def _slot(tokens, text, data, start, end, node, kind):
-    """Where the token is, or where it would go."""
-    h = _mixed(_hashed(data, start, end), node, kind)
+@compiled
+def find(tokens, text, data, start, end, node, kind):
+    """The slot of a token, or the free one where it would go."""
+    h = hash_of(data, start, end, 2 * node + kind)
     mask = len(tokens) - 1
     at = np.int64(h >> np.uint64(20)) & mask
     size = end - start
-    meta = _meta(node, kind, size)
+    meta = _meta(node, size, kind)
     while tokens[at, 0] != 0:
-        if tokens[at, 0] == h and tokens[at, 1] == meta:
-            base = np.int64(tokens[at, 2])
-            differ = np.uint8(0)
-            for i in range(size):
-                differ |= text[base + i] ^ data[start + i]
-            if differ == 0:
-                return at
+        if (
+            tokens[at, 0] == h
+            and tokens[at, 1] == meta
+            and same_bytes(text, np.int64(tokens[at, 2] >> _PEAK_BITS), data, start, size)
+        ):
+            return at
         at = (at + 1) & mask
     return at
 
 
-@_compiled
-def put(t, data, entries, used):
-    """Enter tokens given as (node, kind, start, end, value); the new length of `text` in use, or -1 if all is full."""
+@compiled
+def put(t, data, start, end, node, kind, value, birth, peak, used):
+    """Enter a token, or give one that is there a new value; there must be room."""
+    at = find(t.tokens, t.text, data, start, end, node, kind)
+    size = end - start
+    if t.tokens[at, 0] == 0:
+        t.tokens[at, 0] = hash_of(data, start, end, 2 * node + kind)
+        t.tokens[at, 1] = _meta(node, size, kind)
+        t.tokens[at, 2] = np.uint64(used[TEXT]) << _PEAK_BITS
+        for i in range(size):
+            t.text[used[TEXT] + i] = data[start + i]
+        used[TEXT] += size
+        used[TOKENS] += 1
+    t.tokens[at, 2] = (t.tokens[at, 2] & ~_PEAK) | np.uint64(peak)
+    t.tokens[at, 3] = (np.uint64(value) << _HALF) | (np.uint64(birth) & _LOW)
+
+
+@compiled
+def put_all(t, table, data, entries, used):
+    """Enter keys and leaves given as (node, kind, start, end, child or row); there must be room."""
     for n in range(len(entries)):
         node, kind, start, end, value = entries[n]
-        at = _slot(t.tokens, t.text, data, start, end, node, kind)
-        if t.tokens[at, 0] == 0:
-            if used + end - start > len(t.text) or 2 * (t.counters[3] + 1) > len(t.tokens):
-                return -1
-            t.counters[3] += 1
-            t.tokens[at, 0] = _mixed(_hashed(data, start, end), node, kind)
-            t.tokens[at, 1] = _meta(node, kind, end - start)
-            t.tokens[at, 2] = used
-            for i in range(start, end):
-                t.text[used + i - start] = data[i]
-            used += end - start
-        birth = t.generation[value] if kind == SCALAR else 0
-        t.tokens[at, 3] = np.uint64(value) << np.uint64(32) | np.uint64(birth)
-    return used
+        if kind == KEY:
+            put(t, data, start, end, node, kind, value, 0, 0, used)
+        else:
+            put(t, data, start, end, node, kind, value, t.generation[value], peak_of(table[value]), used)
 
 
-@_compiled
-def scan(t, table, data, start, end, depth_limit, leaf_limit, longest, rows, found):
-    """Scan one line.
+@compiled
+def peak_of(row):
+    """The largest entry of a row of whole numbers, whatever its sign."""
+    peak = np.float32(0)
+    for x in row:
+        peak = max(peak, abs(x))
+    return np.int64(peak)
+
+
+@compiled
+def moved(tokens, larger):
+    """Enter all tokens into a larger table."""
+    mask = len(larger) - 1
+    for n in range(len(tokens)):
+        if tokens[n, 0] != 0:
+            at = np.int64(tokens[n, 0] >> np.uint64(20)) & mask
+            while larger[at, 0] != 0:
+                at = (at + 1) & mask
+            for i in range(4):
+                larger[at, i] = tokens[n, i]
+
+
+@compiled
+def _unknown(found, unknown, node, kind, start, end):
+    """Note what was not met before; the new number of such, or -1 where it is not to be collected."""
+    if unknown == len(found):
+        return -1
+    found[unknown, 0], found[unknown, 1], found[unknown, 2], found[unknown, 3] = node, kind, start, end
+    return unknown + 1
+
+
+@compiled
+def _members(t, s, data, opening, parent, found, unknown):
+    """Cut an object or array into its members, filled in to `s.members`, and ask for the slots that they may be in.
+
+    Returns
+    -------
+    count, unknown : int
+        Members, -1 where the scan gives up; entries of `found`.
+    """
+    tokens, text, first, following = t.tokens, t.text, t.first, t.following
+    places, match, stamps, members, hashes = s.places, s.match, s.stamps, s.members, s.hashes
+    mask = len(tokens) - 1
+    closing = match[opening]
+    is_object = data[places[opening]] == OPEN_OBJECT
+    s.serial[0] += 1
+    serial = s.serial[0]
+    k = opening
+    count = 0
+    last = -1
+    while k != closing:
+        if count == len(members) or (count and data[places[k]] != COMMA):
+            return -1, unknown
+        at = after_space(data, places[k] + 1)
+        k += 1
+        node = -1
+        if is_object:
+            colon = places[k]
+            if data[at] != QUOTE or data[colon] != COLON:
+                return -1, unknown
+            key_end = before_space(data, colon)
+            if parent >= 0:
+                slot = find(tokens, text, data, at, key_end, parent, KEY)
+                if tokens[slot, 0] != 0:
+                    node = np.int64(tokens[slot, 3] >> _HALF)
+                    if stamps[node] == serial:
+                        return -1, unknown
+                    stamps[node] = serial
+                else:
+                    unknown = _unknown(found, unknown, parent, KEY, at, key_end)
+                    if unknown < 0:
+                        return -1, 0
+            at = after_space(data, colon + 1)
+            k += 1
+        elif parent >= 0 and (count == 0 or last >= 0):
+            node = first[parent] if count == 0 else following[last]
+            if node < 0:
+                unknown = _unknown(found, unknown, parent, MEMBER, count, last)
+                if unknown < 0:
+                    return -1, 0
+        last = node
+        # The value begins at `at`; places[k] is the next of the structure.
+        container = -1
+        if places[k] == at:
+            if data[at] != OPEN_OBJECT and data[at] != OPEN_ARRAY:
+                return -1, unknown
+            end = places[match[k]] + 1
+            # Those without members are leaves.
+            if match[k] > k + 1 or after_space(data, at + 1) != end - 1:
+                container = k
+            k = match[k] + 1
+            if after_space(data, end) != places[k]:
+                return -1, unknown
+        else:
+            end = before_space(data, places[k])
+            if end <= at:
+                return -1, unknown
+        members[count, 0], members[count, 1], members[count, 2], members[count, 3] = node, at, end, container
+        h = hash_of(data, at, end, 2 * node + VALUE)
+        hashes[count] = h
+        prefetch(tokens, np.int64(h >> np.uint64(20)) & mask, 0)
+        count += 1
+    return count, unknown
+
+
+@compiled
+def _slots(t, s, count):
+    """Find the members' slots by their hashes, -1 for none, and ask for the bytes to compare."""
+    tokens, text, members, hashes = t.tokens, t.text, s.members, s.hashes
+    mask = len(tokens) - 1
+    for n in range(count):
+        h = hashes[n]
+        at = np.int64(h >> np.uint64(20)) & mask
+        while tokens[at, 0] != h and tokens[at, 0] != 0:
+            at = (at + 1) & mask
+        if members[n, 0] < 0 or tokens[at, 0] == 0:
+            members[n, 4] = -1
+            continue
+        members[n, 4] = at
+        place = np.int64(tokens[at, 2] >> _PEAK_BITS)
+        for line in range(0, members[n, 2] - members[n, 1], 64):
+            prefetch_byte(text, place + line)
+
+
+@compiled
+def rows_of(t, s, data, start, end, node, leaf_limit, rows, wishes, found):
+    """Scan one object or array at a node: a line, at the root.
 
     Parameters
     ----------
     rows : int64
-        Filled with the rows of the leaves and, as -1 - number, sums of subtrees.
+        Filled with the rows of leaves and, as -1 - number, sums.
+    wishes : (m, 3) int64
+        Filled with (node, start, end) of objects and arrays that were understood without a sum of their own, as far
+        as there is room.
     found : (m, 4) int64
         Where it has rows, the scan goes on over what it does not know and fills in (node, kind, start, end) of each
         key and scalar, and (array, MEMBER, number, last) of members.
 
     Returns
     -------
-    count, leaves, unknown : int
-        Rows filled in; leaves they stand for; entries of `found`. The count is -1 where the scan gave up.
+    count, leaves, bound, wished, unknown : int
+        Rows filled in, -1 where the scan gave up; leaves they stand for; what no entry of any sum of them exceeds;
+        entries of `wishes` and of `found`.
     """
-    # Taken out once: reading a field of the tuple counts references, at a cost that each token would feel.
-    tokens, text, members, following = t.tokens, t.text, t.first, t.following
-    stamps, generation, counters = t.stamps, t.generation, t.counters
-    lists, sum_rows, sums = t.lists, t.sum_rows, t.sums
-    collect = len(found) > 0
-    unknown = 0
-    count = 0
-    leaves = 0
-    budget = leaf_limit
-    stack_node = np.empty(depth_limit + 1, np.int64)
-    stack_kind = np.empty(depth_limit + 1, np.uint8)
-    stack_serial = np.empty(depth_limit + 1, np.int64)  # of an object; of an array, its member's node
-    stack_number = np.empty(depth_limit + 1, np.int64)
-    stack_count = np.empty(depth_limit + 1, np.int64)
-    stack_leaves = np.empty(depth_limit + 1, np.int64)
-    depth = 0
-    at = start
-    node = 0
-    while True:
-        # A value is due at `node`, which is -1 under keys not met before.
-        while at < end and (data[at] == 32 or data[at] == 9 or data[at] == 10 or data[at] == 13):
-            at += 1
-        if at >= end:
-            return -1, 0, unknown
-        c = data[at]
-        opened = False
-        token = at
-        if c == 123 or c == 91:
-            at += 1
-            while at < end and (data[at] == 32 or data[at] == 9 or data[at] == 10 or data[at] == 13):
-                at += 1
-            if at >= end:
-                return -1, 0, unknown
-            if data[at] == c + 2:
-                at += 1
-            else:
-                opened = True
-        elif c == 34:
-            at += 1
-            while at < end and data[at] != 34:
-                at += 2 if data[at] == 92 else 1
-            at += 1
-            if at > end:
-                return -1, 0, unknown
-        else:
-            while at < end:
-                c = data[at]
-                if c == 44 or c == 125 or c == 93 or c == 32 or c == 9 or c == 10 or c == 13:
-                    break
-                at += 1
-        if opened:
-            if depth >= depth_limit:
-                return -1, 0, unknown
-            stack_node[depth] = node
-            stack_count[depth] = count
-            stack_leaves[depth] = leaves
-            stack_number[depth] = 0
-            if c == 123:
-                counters[0] += 1
-                stack_kind[depth] = OBJECT
-                stack_serial[depth] = counters[0]
-            else:
-                stack_kind[depth] = ARRAY
-                stack_serial[depth] = -1
-            depth += 1
-        else:
-            budget -= 1
-            if depth == 0 or budget < 0:
-                return -1, 0, unknown
-            if node >= 0:
-                slot = _slot(tokens, text, data, token, at, node, SCALAR)
-                row = np.int64(tokens[slot, 3] >> np.uint64(32))
-                birth = np.int64(tokens[slot, 3] & np.uint64(0xFFFFFFFF))
-                if tokens[slot, 0] != 0 and birth == generation[row]:
-                    if count == len(rows):
-                        return -1, 0, unknown
-                    rows[count] = row
+    tokens, text, generation, of_sums, epoch = t.tokens, t.text, t.generation, t.leaves, np.uint64(t.epoch[0])
+    todo, members = s.todo, s.members
+    unknown, wished, count, leaves, bound = 0, 0, 0, 0, 0
+    if not _is_container(s, data, start, end):
+        return -1, 0, 0, 0, 0
+    todo[0, 0], todo[0, 1] = 0, node
+    left = 1
+    while left:
+        left -= 1
+        number, unknown = _members(t, s, data, todo[left, 0], todo[left, 1], found, unknown)
+        if number < 0 or count + number > len(rows):
+            return -1, 0, 0, 0, unknown
+        _slots(t, s, number)
+        for n in range(number):
+            node, at, size, slot = members[n, 0], members[n, 1], members[n, 2] - members[n, 1], members[n, 4]
+            is_container = members[n, 3] >= 0
+            if slot >= 0 and tokens[slot, 1] == _meta(node, size, VALUE):
+                value = np.int64(tokens[slot, 3] >> _HALF)
+                birth = tokens[slot, 3] & _LOW
+                if birth == (epoch if is_container else np.uint64(generation[value])) and same_bytes(
+                    text, np.int64(tokens[slot, 2] >> _PEAK_BITS), data, at, size
+                ):
+                    rows[count] = -1 - value if is_container else value
+                    leaves += of_sums[value] if is_container else 1
+                    bound += np.int64(tokens[slot, 2] & _PEAK)
                     count += 1
-                    leaves += 1
-                elif not collect or unknown == len(found):
-                    return -1, 0, unknown
-                else:
-                    found[unknown, 0], found[unknown, 1], found[unknown, 2], found[unknown, 3] = node, SCALAR, token, at
-                    unknown += 1
-        # What follows the value, or the first member of what was opened.
-        fresh = opened
-        while True:
-            while at < end and (data[at] == 32 or data[at] == 9 or data[at] == 10 or data[at] == 13):
-                at += 1
-            top = depth - 1
-            if not fresh:
-                if depth == 0:
-                    return (count if at == end else -1), leaves, unknown
-                if at >= end:
-                    return -1, 0, unknown
-                c = data[at]
-                at += 1
-                if c == (125 if stack_kind[top] == OBJECT else 93):
-                    depth = top
-                    if top > 0 and unknown == 0:
-                        below = leaves - stack_leaves[top]
-                        start_of = stack_count[top]
-                        count = _summed(lists, sum_rows, sums, counters, table, rows, start_of, count, below, longest)
                     continue
-                if c != 44:
-                    return -1, 0, unknown
-                while at < end and (data[at] == 32 or data[at] == 9 or data[at] == 10 or data[at] == 13):
-                    at += 1
-            break
-        if at >= end:
-            return -1, 0, unknown
-        parent = stack_node[top]
-        if stack_kind[top] == OBJECT:
-            if data[at] != 34:
-                return -1, 0, unknown
-            token = at
-            at += 1
-            while at < end and data[at] != 34:
-                at += 2 if data[at] == 92 else 1
-            at += 1
-            if at >= end:
-                return -1, 0, unknown
-            node = -1
-            if parent >= 0:
-                slot = _slot(tokens, text, data, token, at, parent, KEY)
-                if tokens[slot, 0] != 0:
-                    node = np.int64(tokens[slot, 3] >> np.uint64(32))
-                    if stamps[node] == stack_serial[top]:
-                        return -1, 0, unknown
-                    stamps[node] = stack_serial[top]
-                elif not collect or unknown == len(found):
-                    return -1, 0, unknown
-                else:
-                    found[unknown, 0], found[unknown, 1], found[unknown, 2], found[unknown, 3] = parent, KEY, token, at
-                    unknown += 1
-            while at < end and (data[at] == 32 or data[at] == 9 or data[at] == 10 or data[at] == 13):
-                at += 1
-            if at >= end or data[at] != 58:
-                return -1, 0, unknown
-            at += 1
-        else:
-            last = stack_serial[top]
-            node = -1
-            if parent >= 0 and (last >= 0 or stack_number[top] == 0):
-                node = members[parent] if stack_number[top] == 0 else following[last]
-                if node < 0:
-                    if not collect or unknown == len(found):
-                        return -1, 0, unknown
-                    found[unknown, 0], found[unknown, 1] = parent, MEMBER
-                    found[unknown, 2], found[unknown, 3] = stack_number[top], last
-                    unknown += 1
-            stack_serial[top] = node
-            stack_number[top] += 1
+            if is_container:
+                if left == len(todo):
+                    return -1, 0, 0, 0, unknown
+                todo[left, 0], todo[left, 1] = members[n, 3], node
+                left += 1
+                if node >= 0 and wished < len(wishes):
+                    wishes[wished, 0], wishes[wished, 1], wishes[wished, 2] = node, at, at + size
+                    wished += 1
+            elif node >= 0:
+                unknown = _unknown(found, unknown, node, VALUE, at, at + size)
+                if unknown < 0:
+                    return -1, 0, 0, 0, 0
+        if leaves > leaf_limit:
+            return -1, 0, 0, 0, unknown
+    return count, leaves, bound, wished, unknown
 
 
-@_compiled
-def _summed(lists, sum_rows, sums, counters, table, rows, start, count, leaves, longest):
-    """Put one row in the place of those of a subtree, from its second time on; the new count of rows."""
-    size = count - start
-    if size < 2 or leaves > longest:
-        return count
-    h = np.uint64(size)
-    for i in range(start, count):
-        h = (h ^ np.uint64(rows[i])) * np.uint64(0x9E3779B97F4A7C15)
-        h ^= h >> np.uint64(29)
-    name = np.int64(h >> np.uint64(1)) | 1
-    mask = len(lists) - 1
-    at = np.int64(h >> np.uint64(20)) & mask
-    while lists[at, 0] != 0:
-        if lists[at, 0] == name and lists[at, 1] == size:
-            base = lists[at, 2]
-            differ = np.int64(0)
-            for i in range(size):
-                differ |= sum_rows[base + i] ^ rows[start + i]
-            if differ == 0:
-                break
-        at = (at + 1) & mask
-    if lists[at, 0] == 0:
-        base = counters[2]
-        if base + size > len(sum_rows) or 2 * (counters[4] + 1) > len(lists):
-            return count
-        counters[4] += 1
-        counters[2] += size
-        lists[at, 0], lists[at, 1], lists[at, 2], lists[at, 3] = name, size, base, -1
-        for i in range(size):
-            sum_rows[base + i] = rows[start + i]
-        return count
-    number = lists[at, 3]
-    if number < 0:
-        number = counters[1]
-        if number == len(sums):
-            return count
-        counters[1] += 1
-        lists[at, 3] = number
-        _add(sums, table, rows, start, count, sums[number])
-    rows[start] = -1 - number
-    return start + 1
-
-
-@_compiled
-def _row(sums, table, number):
-    return table[number] if number >= 0 else sums[-1 - number]
-
-
-@_compiled
-def _add(sums, table, rows, start, count, total):
-    """Set `total` to the sum of rows[start:count], which are whole numbers, so that the order is free."""
-    dim = len(total)
-    total[:] = 0
-    n = start
-    while n + 4 <= count:
-        a, b = _row(sums, table, rows[n]), _row(sums, table, rows[n + 1])
-        c, d = _row(sums, table, rows[n + 2]), _row(sums, table, rows[n + 3])
-        for j in range(dim):
-            total[j] += (a[j] + b[j]) + (c[j] + d[j])
-        n += 4
-    while n < count:
-        a = _row(sums, table, rows[n])
-        for j in range(dim):
-            total[j] += a[j]
-        n += 1
-
-
-@_compiled
-def encode(t, table, data, bounds, depth_limit, leaf_limit, longest, out, known, rows, used):
-    """Unit vectors of the lines that are understood.
-
-    Parameters
-    ----------
-    table : (n, dim) float32
-        Rows of leaves.
-    data, bounds : uint8, int64
-        Line n is ``data[bounds[n]:bounds[n + 1]]``.
-    longest : int
-        Leaves whose float32 sum cannot reach 2**24.
-    out : (lines, dim) float32
-        Filled in where `known` is set to True.
-    rows, used : int64
-        Room for the rows of one line, and for those of all leaves that were added one by one.
-
-    Returns
-    -------
-    int
-        How much of `used` is filled.
-    """
-    nothing = np.empty((0, 4), np.int64)
-    dim = out.shape[1]
-    total = np.empty(dim, np.float32)
-    exact = np.empty(dim)
-    filled = 0
-    for n in range(len(out)):
-        known[n] = False
-        count, leaves, _ = scan(
-            t, table, data, bounds[n], bounds[n + 1], depth_limit, leaf_limit, longest, rows, nothing
-        )
-        if count < 1 or filled + count > len(used):
-            continue
-        # A row of `rows` stands for `longest` leaves at most: this many have a float32 sum that is exact.
-        at_once = count if leaves <= longest else 1
-        exact[:] = 0
-        for first in range(0, count, at_once):
-            _add(t.sums, table, rows, first, min(first + at_once, count), total)
-            for j in range(dim):
-                exact[j] += total[j]
-        # Squares add up exactly below 2**53, like those that they must equal.
-        parts = np.zeros(8)
-        whole = dim - dim % 8
-        for j in range(0, whole, 8):
-            for k in range(8):
-                parts[k] += exact[j + k] * exact[j + k]
-        for j in range(whole, dim):
-            parts[0] += exact[j] * exact[j]
-        squares = parts.sum()
-        if squares == 0 or squares >= 9007199254740992.0:
-            continue
-        norm = np.sqrt(squares)
-        for j in range(dim):
-            out[n, j] = np.float32(exact[j] / norm)
-        for i in range(count):
-            if rows[i] >= 0:
-                used[filled] = rows[i]
-                filled += 1
-        known[n] = True
-    return filled
+@compiled
+def _is_container(s, data, start, end):
+    """Whether the bytes are one object or array and white space, as far as brackets tell; fills in the structure."""
+    places = s.places
+    number = structure_of(data, start, end, places, s.match, s.stack)
+    if number < 2 or after_space(data, start) != places[0]:
+        return False
+    if data[places[0]] != OPEN_OBJECT and data[places[0]] != OPEN_ARRAY:
+        return False
+    return s.match[0] == number - 1 and before_space(data, end) == places[number - 1] + 1

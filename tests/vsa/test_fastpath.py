@@ -173,6 +173,14 @@ def test_long_arrays_and_records_of_many_leaves(arrays):
     assert all(known(encoder, data.split(b"\n")[:8]))
 
 
+def test_a_key_and_a_value_of_the_same_bytes_at_one_node_are_told_apart():
+    data = b'[{"k": 1, "": 2}]\n["k"]\n[""]'
+    encoder = vsa.JSONEncoder(DIM, seed=5)
+    for _ in range(2):
+        assert outcome(encoder, data) == by_parser(data)
+    assert all(known(encoder, data.split(b"\n")))
+
+
 def test_limits_hold_for_lines_that_are_known():
     lines = [b'{"a": {"a": {"a": 1}}}', b'{"a": [1, 1, 1, 1]}', b'{"a": 1}']
     for limits in (vsa.Limits(depth=2), vsa.Limits(leaves=3), vsa.Limits(line=20)):
