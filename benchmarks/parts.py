@@ -45,6 +45,7 @@ PARTS = (
     Part("embedded", "embedded stores: add, search, delete", ("benchmarks.gallery", "embedded", "--quick")),
     Part("writing", "commits, threads and processes that write", ("benchmarks.gallery.writing", "--quick")),
     Part("rate", "JSON bytes to vectors, against its peers", ("benchmarks.vsa.rate",)),
+    Part("growth", "time and memory from 1,000 to 69,202 records", ("benchmarks.vsa.growth",), long=True),
     Part("learning", "classifiers on vectors of records", ("benchmarks.vsa.learning",)),
     Part("backfill", "orders to backfill in", ("benchmarks.upgrade.backfill", "1")),
     Part("fixed-rule", "classifiers by a rule fixed beforehand", ("benchmarks.vsa.fixed_rule",), long=True),
