@@ -124,9 +124,9 @@ class Bundler:
             raise
         return self._total
 
-    def lines(self, lines: Sequence[bytes]) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    def lines(self, lines: Sequence[bytes], out: Rows | None = None) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Unit vectors of lines whose every token was met before, and which lines those are; see `FastPath`."""
-        return self._fast().encode(lines)
+        return self._fast().encode(lines, out)
 
     def learn(self, lines: Iterable[bytes]) -> None:
         """Remember the tokens of lines whose records `sums` has just taken."""

@@ -336,12 +336,14 @@ class JSONEncoder(Saving, Inspection, Streaming):
             raise _weightless(first + int(norms.argmin()))
         return (sums * (1.0 / norms)[:, None]).float()
 
-    def _known_lines(self, lines: list[bytes]) -> tuple[Vectors, npt.NDArray[np.bool_]] | None:
+    def _known_lines(
+        self, lines: list[bytes], out: Vectors | None = None
+    ) -> tuple[Vectors, npt.NDArray[np.bool_]] | None:
         if self.memory is not None:  # wants the values
             return None
         with self._lock:
             bundler = self._ready()
-            return bundler.lines(lines) if bundler.reads_bytes else None
+            return bundler.lines(lines, out) if bundler.reads_bytes else None
 
     def _learn_lines(self, lines: list[bytes]) -> None:
         with self._lock:

@@ -92,13 +92,17 @@ class FastPath:
             epoch=np.ones(1, np.int64),
         )
 
-    def encode(self, lines: Sequence[bytes]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def encode(
+        self, lines: Sequence[bytes], out: npt.NDArray[np.float32] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Unit vectors of the lines that are understood.
 
         Parameters
         ----------
         lines : sequence of bytes
             One JSON value each, or anything at all.
+        out : (n, dim) float32, optional
+            Where to put the rows.
 
         Returns
         -------
@@ -109,7 +113,8 @@ class FastPath:
         data = np.frombuffer(b"".join([*lines, self._padding]), np.uint8)
         bounds = np.zeros(len(lines) + 1, np.int64)
         np.cumsum([len(line) for line in lines], out=bounds[1:])
-        out = np.empty((len(lines), self._table.dim), np.float32)
+        if out is None:
+            out = np.empty((len(lines), self._table.dim), np.float32)
         known = np.zeros(len(lines), bool)
         batch = self._summing.Batch(
             data, bounds[:-1], bounds[1:], out, known, self._rows, np.empty(len(lines) + 1, np.int64),

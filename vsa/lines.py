@@ -10,22 +10,39 @@ import orjson
 
 from vsa.errors import InvalidRecordError, LimitError
 
-_REST = 1 << 20
+_BLOCK = 1 << 20
 
 
 def cut_lines(
     raw: io.BufferedReader, handle: Callable[[InvalidRecordError], object], longest: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers, unparsed; blank ones are passed over and those too long are handed to `handle`."""
+    """Lines with their numbers, unparsed; blank ones are passed over and those too long are handed to `handle`.
+
+    Lines come as soon as they have been read, and no more than one of them and a block is held.
+    """
     number = 0
-    while line := raw.readline(longest + 1):
-        number += 1
-        if len(line) > longest and not line.endswith(b"\n"):
-            while (rest := raw.readline(_REST)) and not rest.endswith(b"\n"):
+    begun = b""  # a line whose end was not yet read
+    while block := raw.read1(max(_BLOCK, len(begun))):
+        lines = io.BytesIO(begun + block).readlines()
+        begun = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        for line in lines:
+            number += 1
+            if len(line) > longest + 1:
+                handle(_too_long(longest, number))
+            elif line.strip(b" \t\r\n"):
+                yield number, line
+        if len(begun) > longest:
+            while (rest := raw.readline(_BLOCK)) and not rest.endswith(b"\n"):
                 pass
-            handle(LimitError(f"longer than {longest:,} bytes (limits.line)", line=number))
-        elif line.strip(b" \t\r\n"):
-            yield number, line
+            number += 1
+            handle(_too_long(longest, number))
+            begun = b""
+    if begun.strip(b" \t\r\n"):
+        yield number + 1, begun
+
+
+def _too_long(longest: int, number: int) -> LimitError:
+    return LimitError(f"longer than {longest:,} bytes (limits.line)", line=number)
 
 
 def parse_line(line: bytes, number: int) -> Any:

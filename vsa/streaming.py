@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsa.errors import InvalidRecordError
+from vsa.gathering import Gathered
 from vsa.limits import Limits
 from vsa.lines import parse_line
 from vsa.reading import OnError, Source, handler, iter_items
@@ -42,7 +43,9 @@ class Streaming(ABC):
         """Encode records; see `vsa.JSONEncoder.encode`."""
 
     @abstractmethod
-    def _known_lines(self, lines: list[bytes]) -> tuple[Vectors, npt.NDArray[np.bool_]] | None:
+    def _known_lines(
+        self, lines: list[bytes], out: Vectors | None = None
+    ) -> tuple[Vectors, npt.NDArray[np.bool_]] | None:
         """Vectors of the lines that need no parser, and which those are; None where lines are not read as bytes."""
 
     @abstractmethod
@@ -88,27 +91,30 @@ class Streaming(ABC):
             If a worker process died.
         """
         handle = handler(on_error)
+        gathered = Gathered(self.dim, source.count(b"\n") + 1 if isinstance(source, bytes) else 0)
         batches = _batches(iter_items(source, format=format, on_error=on_error, limits=self.limits), self._batch)
         if checked_workers(workers) > 1:
             self._without_memory(workers)
             results = each(self, "_settled", ((batch,) for batch in batches), workers)
         else:
-            results = map(self._settled, batches)
+            results = (self._settled(batch, gathered.ahead(len(batch))) for batch in batches)
         if progress:
             results = _shown(results)
-        parts: list[Vectors] = [np.zeros((0, self.dim), np.float32)]
         for rows, errors in results:
             for error in errors:
                 handle(error)
-            parts.append(rows)
-        return np.concatenate(parts)
+            gathered.take(rows)
+        return gathered.all()
 
-    def _settled(self, batch: list[Item]) -> tuple[Vectors, list[InvalidRecordError]]:
-        """Vectors of the good ones of a batch of (number, line or value), and what is wrong with the others."""
+    def _settled(self, batch: list[Item], out: Vectors | None = None) -> tuple[Vectors, list[InvalidRecordError]]:
+        """Vectors of the good ones of a batch of (number, line or value), and what is wrong with the others.
+
+        The vectors may lie in `out`, which has a row for each of the batch.
+        """
         if not batch or type(batch[0][1]) is not bytes:
             rows, errors, _ = self._parsed(batch)
             return rows, errors
-        quick = self._known_lines([line for _, line in batch])
+        quick = self._known_lines([line for _, line in batch], out)
         if quick is None:
             rows, errors, _ = self._parsed(batch)
             return rows, errors

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strategies import values
 
 import vsa
+from vsa.lines import cut_lines
 from vsa.reading import iter_json
 
 finite = values(
@@ -133,3 +134,24 @@ def test_encode_jsonl_leaves_out_what_is_skipped():
     X = encoder.encode_jsonl(data, on_error=told.append)
     assert X.tobytes() == encoder.encode([{"a": 1}, {"a": 4}]).tobytes()
     assert sorted(error.line for error in told) == [2, 3]
+
+
+@given(
+    st.lists(st.sampled_from([b"1", b"", b" ", b"\x0b", b"[2]\r", b"33333", b"4444444", b"55555555555"]), max_size=12),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_lines_are_cut_alike_for_any_block(pieces, ended, block):
+    data = b"\n".join(pieces) + (b"\n" if ended else b"")
+    expected, refused = [], []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if len(line) > 6:
+            refused.append(number)
+        elif line.strip(b" \t\r\n"):
+            expected.append((number, line))
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vsa.lines._BLOCK", block)
+        raw = io.BufferedReader(io.BytesIO(data), buffer_size=block)
+        found = [(n, line.rstrip(b"\n")) for n, line in cut_lines(raw, lambda error: told.append(error.line), 6)]
+    assert (found, told) == (expected, refused)

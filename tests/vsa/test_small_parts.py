@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsa.binding import binding
+from vsa.gathering import Gathered
 from vsa.operators import MOST, PathOperators, step_name
 from vsa.paths import format_path, parse_path
 from vsa.sampling import sample
@@ -69,3 +70,21 @@ def test_samples_are_uniform_and_seeded():
         times[sample(range(20), 5, seed=seed)] += 1
     # Each is drawn 500 times on average with a deviation of sqrt(2000 · 1/4 · 3/4) = 19.4; six of them.
     assert abs(times - 500).max() < 6 * 19.4
+
+
+def test_rows_are_gathered_in_order_wherever_they_lie(monkeypatch):
+    monkeypatch.setattr("vsa.gathering._ROWS", 4)
+    rng = np.random.default_rng(0)
+    gathered, expected = Gathered(3, 2), []
+    for n in (1, 2, 3, 0, 5, 12, 1):
+        rows = rng.normal(size=(n, 3)).astype(np.float32)
+        expected.append(rows)
+        place = gathered.ahead(n + 1)
+        if n % 2:
+            place[:n] = rows
+            gathered.take(place[:n])
+        else:
+            place[:] = -1
+            gathered.take(rows)
+    np.testing.assert_array_equal(gathered.all(), np.concatenate(expected))
+    assert Gathered(3).all().shape == (0, 3)
