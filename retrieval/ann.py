@@ -125,11 +125,16 @@ def breadths(index: Any) -> list[int]:
     """Values of `breadth` worth trying, rising."""
     faiss, _ = loaded()
     if isinstance(index, faiss.IndexIVF):
-        steps = {2**power * part // 2 for power in range(int(index.nlist).bit_length()) for part in (2, 3)}
-        return sorted(step for step in steps if step <= index.nlist)
+        return _steps(1, int(index.nlist))
     if isinstance(index, faiss.IndexHNSW):
-        return [16, 24, 32, 48, 64, 96, 128, 192, 256, 512]
+        return _steps(16, 512)
     return [1]
+
+
+def _steps(first: int, last: int) -> list[int]:
+    """Whole numbers from one to another, each about a fifth above the one before."""
+    quarters = 4 * (last // first).bit_length()
+    return sorted({step for power in range(quarters + 1) if (step := int(first * 2 ** (power / 4))) <= last} | {last})
 
 
 def nested(index: Any) -> bool:

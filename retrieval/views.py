@@ -186,7 +186,7 @@ class View:
             part = self.parts[0]
             ids = part.table.ids[found.rows]
             ids[found.rows < 0] = None
-            return ids, found.scores, found.items, np.full(found.rows.shape, part.origin, dtype=object)
+            return ids, found.scores, found.items, np.broadcast_to(np.array(part.origin, dtype=object), ids.shape)
         ids = np.full(found.rows.shape, None, dtype=object)
         names = np.full(found.rows.shape, None, dtype=object)
         for number, part in enumerate(self.parts):

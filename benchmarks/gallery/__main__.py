@@ -70,7 +70,8 @@ def _run(part: str, name: str, cache: Path, quick: bool, file: Path) -> None:
             "filters": (filters.run, "Filters"),
             "embedded": (embedded.run, "Embedded stores"),
         }[part]
-        title, body = f"{title}: {name}", run(data.load(name, cache, quick))
+        vectors = data.load(name, cache, quick)
+        title, body = f"{title}: {name}", run(vectors, cache) if part == "indexed" else run(vectors)
         command += f" --data {name}"
     if quick:
         file = Path(tempfile.mkdtemp()) / "RESULTS.md"

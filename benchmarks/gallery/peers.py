@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,15 @@ from benchmarks.gallery.measuring import resident, shares
 Search = Callable[[Array], NDArray[np.int64]]
 
 CORES = len(os.sched_getaffinity(0))
-EFFORTS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 GRAPHS = (16, 32)
+
+
+def steps(first: int, last: int) -> list[int]:
+    """Efforts to try: whole numbers from one to another, each about a fifth above the one before."""
+    return sorted({min(last, int(first * 2 ** (power / 4))) for power in range(4 * (last // first).bit_length() + 1)})
+
+
+EFFORTS = steps(10, 512)
 
 
 @dataclass
@@ -62,8 +71,13 @@ def _seconds(work: Search, Q: Array) -> float:
     return time.perf_counter() - started
 
 
-def raw_faiss(factory: str, data: Vectors, truth: NDArray[np.int64], wanted: float) -> Contender:
-    """The same kind of index by FAISS alone; codes are re-ranked from the vectors by its own IndexRefineFlat."""
+def raw_faiss(
+    factory: str, ours: tuple[int, int], data: Vectors, truth: NDArray[np.int64], wanted: float
+) -> Iterator[Contender]:
+    """The same kind of index by FAISS alone, re-ranked by its own IndexRefineFlat: as the gallery uses it, and tuned.
+
+    `ours` are the lists that the gallery probes and the candidates that it re-ranks, or its efSearch and k.
+    """
     import faiss
 
     before, started = resident(), time.perf_counter()
@@ -72,40 +86,34 @@ def raw_faiss(factory: str, data: Vectors, truth: NDArray[np.int64], wanted: flo
     index.add(data.X)
     build = time.perf_counter() - started
     refined = faiss.IndexRefineFlat(index, faiss.swig_ptr(data.X))
+    # What the index holds; the vectors that it re-ranks from are the caller's.
+    memory = max(len(faiss.serialize_index(index)) / 1e6, resident() - before)
     inverted = isinstance(index, faiss.IndexIVF)
+    k = truth.shape[1]
+
+    def option(effort: int, width: int) -> tuple[str, Search]:
+        if not inverted:
+            graph = faiss.SearchParametersHNSW(efSearch=effort)
+            return f"efSearch {effort}", lambda Q: np.asarray(index.search(Q, k, params=graph)[1])
+        lists = faiss.SearchParametersIVF(nprobe=effort)
+        both = faiss.IndexRefineSearchParameters(k_factor=width / k, base_index_params=lists)
+        return f"nprobe {effort}, {width} re-ranked", lambda Q: np.asarray(refined.search(Q, k, params=both)[1])
 
     def options() -> Iterator[tuple[str, Search]]:
         # The least effort that is enough, for each number of candidates to re-rank.
         for factor in (2, 3, 4, 6, 8, 12, 16, 24, 32) if inverted else (1,):
-            for effort in _probes(index.nlist) if inverted else EFFORTS:
-                base = (
-                    faiss.SearchParametersIVF(nprobe=effort)
-                    if inverted
-                    else faiss.SearchParametersHNSW(efSearch=effort)
-                )
-                parameters = faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=base)
-                searching = refined if inverted else index
-
-                def search(
-                    Q: Array, searching: Any = searching, parameters: Any = parameters if inverted else base
-                ) -> NDArray[np.int64]:
-                    found: NDArray[np.int64] = searching.search(Q, truth.shape[1], params=parameters)[1]
-                    return found
-
-                yield f"{'nprobe' if inverted else 'efSearch'} {effort}, {factor} k re-ranked", search
+            for effort in steps(1, index.nlist) if inverted else EFFORTS:
+                named, search = option(effort, factor * k)
+                yield named, search
                 if shares(search(data.Q), truth).mean() >= wanted:
                     break
 
-    settings, search, recalls = fastest(options(), data.Q, truth, wanted)
-    # What the index holds; the vectors that it re-ranks from are the caller's.
-    size = len(faiss.serialize_index(index)) / 1e6
     keep = [index, refined]
-    return Contender(f"FAISS alone, {factory}", settings, search, recalls, max(size, resident() - before), build, keep)
-
-
-def _probes(lists: int) -> list[int]:
-    steps = {2**power * part // 2 for power in range(lists.bit_length()) for part in (2, 3)}
-    return sorted(step for step in steps if step <= lists)
+    settings, search = option(*ours)
+    recalls = shares(search(data.Q), truth)
+    yield Contender(f"FAISS, {factory}, the gallery's settings", settings, search, recalls, memory, build, keep)
+    settings, search, recalls = fastest(options(), data.Q, truth, wanted)
+    yield Contender(f"FAISS, {factory}, tuned", settings, search, recalls, memory, build, keep)
 
 
 def _efforts(
@@ -129,37 +137,67 @@ def _ask_usearch(index: Any, k: int, effort: int, Q: Array) -> NDArray[np.int64]
     return np.asarray(index.search(Q, k, threads=CORES).keys, dtype=np.int64).reshape(len(Q), -1)
 
 
-def hnswlib(data: Vectors, truth: NDArray[np.int64], wanted: float) -> Iterator[Contender]:
+def _kept(file: Path, make: Callable[[], Any], save: Callable[[Any, str], Any], load: Callable[[str], Any]) -> Any:
+    """(index, seconds of its building) from a file, or made and put there."""
+    note = file.with_suffix(".json")
+    if note.exists():
+        return load(str(file)), json.loads(note.read_text())["seconds"]
+    started = time.perf_counter()
+    index = make()
+    seconds = time.perf_counter() - started
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save(index, str(file))
+    note.write_text(json.dumps({"seconds": seconds}))
+    return index, seconds
+
+
+def hnswlib(data: Vectors, truth: NDArray[np.int64], wanted: float, cache: Path) -> Iterator[Contender]:
     """Graphs of hnswlib, efConstruction 200, all cores."""
     import hnswlib as library
 
-    for links in GRAPHS:
-        before, started = resident(), time.perf_counter()
+    def make(links: int) -> Any:
         index = library.Index(space="ip", dim=data.X.shape[1])
         index.init_index(len(data.X), M=links, ef_construction=200)
         index.set_num_threads(CORES)
         index.add_items(data.X)
-        build = time.perf_counter() - started
-        memory = resident() - before
+        return index
 
+    def load(file: str) -> Any:
+        index = library.Index(space="ip", dim=data.X.shape[1])
+        index.load_index(file)
+        return index
+
+    for links in GRAPHS:
+        before = resident()
+        file = cache / f"hnswlib-{data.name}-{len(data.X)}-{links}.bin"
+        index, build = _kept(file, partial(make, links), lambda index, file: index.save_index(file), load)
+        index.set_num_threads(CORES)
+        memory = resident() - before
         options = _efforts(partial(_ask_hnswlib, index, truth.shape[1]), data.Q, truth, wanted)
         settings, search, recalls = fastest(options, data.Q, truth, wanted)
         yield Contender("hnswlib", f"M {links}, {settings}", search, recalls, memory, build, [index])
 
 
-def usearch(data: Vectors, truth: NDArray[np.int64], wanted: float) -> Iterator[Contender]:
-    """Graphs of usearch, its bf16 storage, expansion 200 while building, all cores."""
+def usearch(data: Vectors, truth: NDArray[np.int64], wanted: float, cache: Path) -> Iterator[Contender]:
+    """Graphs of usearch over float32 and its bf16 storage, expansion 200 while building, all cores."""
     from usearch.index import Index
 
-    for links in GRAPHS:
-        before, started = resident(), time.perf_counter()
+    def make(links: int, storage: str) -> Any:
         index = Index(
-            ndim=data.X.shape[1], metric="ip", dtype="bf16", connectivity=links, expansion_add=200, expansion_search=64
+            ndim=data.X.shape[1], metric="ip", dtype=storage, connectivity=links, expansion_add=200, expansion_search=64
         )
         index.add(np.arange(len(data.X)), data.X, threads=CORES)
-        build = time.perf_counter() - started
-        memory = resident() - before
+        return index
 
-        options = _efforts(partial(_ask_usearch, index, truth.shape[1]), data.Q, truth, wanted)
-        settings, search, recalls = fastest(options, data.Q, truth, wanted)
-        yield Contender("usearch bf16", f"connectivity {links}, {settings}", search, recalls, memory, build, [index])
+    for storage in ("f32", "bf16"):
+        for links in GRAPHS:
+            before = resident()
+            file = cache / f"usearch-{data.name}-{len(data.X)}-{storage}-{links}.bin"
+            index, build = _kept(
+                file, partial(make, links, storage), lambda index, file: index.save(file), Index.restore
+            )
+            memory = resident() - before
+            options = _efforts(partial(_ask_usearch, index, truth.shape[1]), data.Q, truth, wanted)
+            settings, search, recalls = fastest(options, data.Q, truth, wanted)
+            name = f"usearch {storage}"
+            yield Contender(name, f"connectivity {links}, {settings}", search, recalls, memory, build, [index])

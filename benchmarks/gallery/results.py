@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -26,8 +27,25 @@ def machine() -> str:
     faiss = next(name for name in ("faiss-cpu", "faiss-gpu") if _version(name) != "absent")
     return (
         f"{len(os.sched_getaffinity(0))} cores of {cpu[1] if cpu else 'an unknown processor'}, load at the end "
-        f"{load:.1f}; Python {platform.python_version()}, {faiss} {_version(faiss)}, {', '.join(versions)}."
+        f"{load:.1f}; Python {platform.python_version()}, {faiss} {_version(faiss)}, {', '.join(versions)}; "
+        f"commit {commit()}."
     )
+
+
+def commit() -> str:
+    """The commit that ran, and whether files differ from it; "unknown" outside a repository."""
+    here = Path(__file__).parent
+    try:
+        name = _git(here, "rev-parse", "--short", "HEAD")
+        # Results that an earlier part wrote are no change of the program.
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)*.md")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{name}, with changes" if changed else name
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=True, text=True).stdout.strip()
 
 
 def _version(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -304,3 +305,11 @@ def test_recall_is_measured_with_given_queries_too(
         mean, error = gallery.measure_recall(queries=Q)
         assert mean == pytest.approx(recall(gallery, X, Q), abs=1e-6)
         assert 0 < error < 0.05
+
+
+@pytest.mark.parametrize(("factory", "last"), [("IVF24,Flat", 24), ("HNSW8", 512)])
+def test_breadths_rise_in_small_steps_to_all_there_is(factory: str, last: int) -> None:
+    X = unit(np.random.default_rng(0).standard_normal((960, 8)))
+    breadths = ann.breadths(ann.build(factory, X, train_on=len(X)))
+    assert breadths[-1] == last
+    assert all(a < b <= max(a + 1, 1.34 * a) for a, b in itertools.pairwise(breadths))
