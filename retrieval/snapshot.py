@@ -12,14 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval import marks
 from retrieval.checksums import added, id_hashes, payload_crc, row_crc
 from retrieval.errors import ModelMismatchError
 from retrieval.lineage import Lineage, read_lineage
 from retrieval.rows import Model, State, Storage, read_models, read_state
 from retrieval.schema import damaged, translated
 
-# SQLite's default bound on host parameters was 999 before 3.32.
-_PARAMETERS = 900
 _FETCH = 65536
 
 
@@ -112,12 +111,10 @@ class Snapshot:
         """As `records`, for `checked` to be called on each that is used: half the time for those that are not."""
         wanted = list(dict.fromkeys(items))
         found: dict[int, Row] = {}
-        for start in range(0, len(wanted), _PARAMETERS):
-            part = wanted[start : start + _PARAMETERS]
-            marks = ",".join("?" * len(part))
+        for among, part in marks.parts(wanted):
             with translated(self.folder):
                 rows = self.connection.execute(
-                    f"SELECT item, id, codec, payload, crc FROM records WHERE item IN ({marks})", part
+                    f"SELECT item, id, codec, payload, crc FROM records WHERE item {among}", part
                 ).fetchall()
             found.update((row[0], row) for row in rows)
         if len(found) != len(wanted):

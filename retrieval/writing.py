@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import pathindex
+from retrieval import marks, pathindex
 from retrieval.checksums import added, id_hashes, payload_crc, placement_hashes, removed, row_crc
 from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
 from retrieval.schema import damaged, translated
@@ -80,24 +80,22 @@ class Writer:
 
     def _items(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Item numbers of ids, and which of them were given out just now."""
+        known = {} if self._all_new else self._known(ids)
+        fresh = np.array([name not in known for name in ids], dtype=bool)
         items = np.empty(len(ids), dtype=np.int64)
-        fresh = np.ones(len(ids), dtype=bool)
-        following = self.state.next_item
-        with translated(self.folder):
-            for row, name in enumerate(ids):
-                known = (
-                    None
-                    if self._all_new
-                    else self.connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
-                )
-                if known is None:
-                    items[row] = following
-                    following += 1
-                else:
-                    items[row] = known[0]
-                    fresh[row] = False
+        items[~fresh] = [known[name] for name in ids if name in known]
+        following = self.state.next_item + int(fresh.sum())
+        items[fresh] = np.arange(self.state.next_item, following)
         self.state = replace(self.state, next_item=following)
         return items, fresh
+
+    def _known(self, ids: Sequence[str]) -> dict[str, int]:
+        """Item numbers of those ids that are there, in no order."""
+        known: dict[str, int] = {}
+        with translated(self.folder):
+            for among, part in marks.parts(ids):
+                known.update(self.connection.execute(f"SELECT id, item FROM ids WHERE id {among}", part))
+        return known
 
     def _put_records(
         self,
@@ -156,21 +154,24 @@ class Writer:
     def displace(self, number: int, items: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
         """Take the vectors that items have under one model out of it; `hashes` are those of their ids."""
         generation = self.before.generation + 1
-        gone = []
-        slots = []
-        for position, item in enumerate(items.tolist()):
-            row = self.connection.execute(
-                "SELECT slot FROM placements WHERE model = ? AND item = ?", (number, item)
-            ).fetchone()
-            if row is not None:
-                gone.append(position)
-                slots.append(row[0])
+        slot_of: dict[int, int] = {}
+        for among, part in marks.parts(items.tolist()):
+            slot_of.update(
+                self.connection.execute(
+                    f"SELECT item, slot FROM placements WHERE model = {number} AND item {among}", part
+                )
+            )
+        gone = [position for position, item in enumerate(items.tolist()) if item in slot_of]
         if not gone:
             return
-        pairs = [(number, item) for item in items[gone].tolist()]
-        self.connection.executemany("DELETE FROM placements WHERE model = ? AND item = ?", pairs)
-        self.connection.executemany("DELETE FROM uncertainty WHERE model = ? AND item = ?", pairs)
-        self.connection.executemany(f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, ?, ?)", pairs)
+        there = items[gone].tolist()
+        slots = [slot_of[item] for item in there]
+        for among, part in marks.parts(there):
+            self.connection.execute(f"DELETE FROM placements WHERE model = {number} AND item {among}", part)
+            self.connection.execute(f"DELETE FROM uncertainty WHERE model = {number} AND item {among}", part)
+        self.connection.executemany(
+            f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, {number}, ?)", [(item,) for item in there]
+        )
         went = placement_hashes(hashes[gone], np.array(slots, dtype=np.int64))
         model = self.models[number]
         self.models[number] = replace(model, count=model.count - len(gone), digest=removed(model.digest, went))
@@ -221,31 +222,29 @@ class Writer:
     def set_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> list[str]:
         """Replace the payloads of known items; the ids that are not there, and then nothing was replaced."""
         with translated(self.folder):
-            found = [self.connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone() for name in ids]
-            missing = [name for name, row in zip(ids, found, strict=True) if row is None]
+            found = self._known(ids)
+            missing = [name for name in ids if name not in found]
             if missing:
                 return missing
-            items = np.array([row[0] for row in found], dtype=np.int64)
+            items = np.array([found[name] for name in ids], dtype=np.int64)
             self._put_records(ids, items, np.zeros(len(ids), dtype=bool), payloads)
         self._changed = True
         return []
 
     def delete(self, ids: Sequence[str]) -> list[str]:
         """Remove items; the ids that were there."""
-        found: dict[str, int] = {}
         with translated(self.folder):
-            for name in ids:
-                row = self.connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
-                if row is not None:
-                    found[name] = row[0]
+            found = self._known(ids)
             if not found:
                 return []
             names = list(found)
             items = np.array(list(found.values()), dtype=np.int64)
             hashes = id_hashes(items, names)
             self._forget(items, hashes)
-            self.connection.executemany("DELETE FROM ids WHERE id = ?", [(name,) for name in names])
-            self.connection.executemany("DELETE FROM records WHERE item = ?", [(item,) for item in found.values()])
+            for among, ids_there in marks.parts(names):
+                self.connection.execute(f"DELETE FROM ids WHERE id {among}", ids_there)
+            for among, items_there in marks.parts(list(found.values())):
+                self.connection.execute(f"DELETE FROM records WHERE item {among}", items_there)
             pathindex.forget(self.connection, self._paths, found.values())
         self.state = replace(self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes))
         self._changed = True
