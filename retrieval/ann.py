@@ -62,9 +62,12 @@ def build(factory: str, X: NDArray[np.float32], *, train_on: int, rows: NDArray[
         index = faiss.index_factory(X.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
             n = len(X) if rows is None else len(rows)
-            sample = np.linspace(0, n - 1, min(train_on, n)).astype(np.int64)
             _quiet(index)
-            index.train(X[sample if rows is None else rows[sample]])
+            if train_on >= n and rows is None:
+                index.train(X)
+            else:
+                sample = np.linspace(0, n - 1, min(train_on, n)).astype(np.int64)
+                index.train(X[sample if rows is None else rows[sample]])
         if rows is None:
             index.add(X)
         else:
