@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from numpy.typing import NDArray
 
 from retrieval.engine import loaded
 
-_ADDED = 65_536
+ADDED = 65_536
+"""Rows that are copied out and added at a time."""
 
 
 def inner_products(
@@ -57,12 +57,10 @@ def build(factory: str, X: NDArray[np.float32], *, train_on: int, rows: NDArray[
     ValueError
         If FAISS cannot build it.
     """
-    faiss, _ = loaded()
+    index = made(factory, X.shape[1])
     try:
-        index = faiss.index_factory(X.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
             n = len(X) if rows is None else len(rows)
-            _quiet(index)
             if train_on >= n and rows is None:
                 index.train(X)
             else:
@@ -71,18 +69,34 @@ def build(factory: str, X: NDArray[np.float32], *, train_on: int, rows: NDArray[
         if rows is None:
             index.add(X)
         else:
-            for start in range(0, len(rows), _ADDED):
-                index.add(X[rows[start : start + _ADDED]])
+            for start in range(0, len(rows), ADDED):
+                index.add(X[rows[start : start + ADDED]])
     except RuntimeError as error:
         raise ValueError(f"FAISS cannot build {factory!r}: {first_line(error)}") from error
     return index
 
 
-def _quiet(index: Any) -> None:
+def made(factory: str, dim: int) -> Any:
+    """An index without rows, for inner products.
+
+    Raises
+    ------
+    ValueError
+        If FAISS does not know the kind.
+    """
+    faiss, _ = loaded()
+    try:
+        index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise ValueError(f"FAISS cannot build {factory!r}: {first_line(error)}") from error
+    inner = _within(index)
     # FAISS warns on standard error about small training sets, which is no news to the caller.
-    clustering = getattr(index, "cp", None)
-    if clustering is not None:
-        clustering.min_points_per_centroid = 1
+    if hasattr(inner, "cp"):
+        inner.cp.min_points_per_centroid = 1
+    # Minutes of training for a filter on codes that no search here uses.
+    if hasattr(inner, "do_polysemous_training"):
+        inner.do_polysemous_training = False
+    return index
 
 
 def first_line(error: Exception) -> str:
@@ -98,15 +112,32 @@ def candidates(index: Any, Q: NDArray[np.float32], width: int, breadth: int) -> 
     breadth : int
         ``nprobe`` of an inverted file, ``efSearch`` of a graph; no meaning for others.
     """
+    _, labels = index.search(Q, width, params=_parameters(index, width, breadth))
+    return np.asarray(labels, dtype=np.int64)
+
+
+def _parameters(index: Any, width: int, breadth: int) -> Any:
+    """How an index is to be searched, down through what wraps it."""
     faiss, _ = loaded()
     if isinstance(index, faiss.IndexIVF):
-        parameters = faiss.SearchParametersIVF(nprobe=min(breadth, index.nlist))
-    elif isinstance(index, faiss.IndexHNSW):
-        parameters = faiss.SearchParametersHNSW(efSearch=max(breadth, width))
-    else:
-        parameters = None
-    _, labels = index.search(Q, width, params=parameters)
-    return np.asarray(labels, dtype=np.int64)
+        return faiss.SearchParametersIVF(nprobe=min(breadth, index.nlist))
+    if isinstance(index, faiss.IndexHNSW):
+        return faiss.SearchParametersHNSW(efSearch=max(breadth, width))
+    if isinstance(index, faiss.IndexPreTransform):
+        return faiss.SearchParametersPreTransform(index_params=_parameters(_within(index), width, breadth))
+    if isinstance(index, faiss.IndexRefine):
+        base = _parameters(_within(index), width, breadth)
+        return faiss.IndexRefineSearchParameters(k_factor=1.0, base_index_params=base)
+    return None
+
+
+def _within(index: Any) -> Any:
+    """The index inside one that rotates vectors first, or ranks candidates again; else the index."""
+    faiss, _ = loaded()
+    while isinstance(index, (faiss.IndexPreTransform, faiss.IndexRefine)):
+        wrapped = index.index if isinstance(index, faiss.IndexPreTransform) else index.base_index
+        index = faiss.downcast_index(wrapped)
+    return index
 
 
 def products_of(Q: NDArray[np.float32], X: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -127,6 +158,7 @@ def products_of(Q: NDArray[np.float32], X: NDArray[np.float32], rows: NDArray[np
 def breadths(index: Any) -> list[int]:
     """Values of `breadth` worth trying, rising."""
     faiss, _ = loaded()
+    index = _within(index)
     if isinstance(index, faiss.IndexIVF):
         return _steps(1, int(index.nlist))
     if isinstance(index, faiss.IndexHNSW):
@@ -143,7 +175,7 @@ def _steps(first: int, last: int) -> list[int]:
 def nested(index: Any) -> bool:
     """Whether asking for fewer candidates gives the first of more; a graph looks less far for fewer."""
     faiss, _ = loaded()
-    return not isinstance(index, faiss.IndexHNSW)
+    return not isinstance(_within(index), faiss.IndexHNSW)
 
 
 def to_bytes(index: Any) -> NDArray[np.uint8]:
@@ -165,32 +197,3 @@ def from_bytes(data: NDArray[np.uint8]) -> Any:
         return faiss.deserialize_index(data)
     except RuntimeError as error:
         raise ValueError(f"FAISS cannot read the index: {first_line(error)}") from error
-
-
-def free_memory(gpu: int) -> int | None:
-    """Free bytes of a GPU, or None where that cannot be told."""
-    try:
-        torch = importlib.import_module("torch")
-        free, _ = torch.cuda.mem_get_info(gpu)
-    except (ImportError, RuntimeError, AssertionError):
-        return None
-    return int(free)
-
-
-def resident(X: NDArray[np.float32], gpu: int) -> Any:
-    """The rows of X on a GPU, with a method ``search(Q, k)`` that gives inner products and rows.
-
-    Raises
-    ------
-    RuntimeError
-        If the GPU cannot hold them.
-    """
-    faiss, _ = loaded()
-    resources = faiss.StandardGpuResources()
-    configuration = faiss.GpuIndexFlatConfig()
-    configuration.device = gpu
-    index = faiss.GpuIndexFlatIP(resources, X.shape[1], configuration)
-    index.add(X)
-    # The index uses the resources without owning them.
-    index.kept_resources = resources
-    return index

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from retrieval.device import DeviceScan
+from retrieval import drift
 from retrieval.engine import engine
 from retrieval.errors import DeviceError
+from retrieval.kinds import factories, lists_for
 from retrieval.plan import FLAT, Plan, plan_key
+from retrieval.residence import Residence
 from retrieval.rows import Model
 from retrieval.schema import database
+from retrieval.sizing import estimate
 from retrieval.snapshot import Snapshot
+from retrieval.table import sized
 
 _LARGE = 50_000
 
@@ -74,7 +78,7 @@ class GalleryInfo:
         return html_facts(self.to_dict())
 
 
-def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan, threads: int | None = None) -> GalleryInfo:
+def describe(snapshot: Snapshot, encoder: str, home: Residence, threads: int | None = None) -> GalleryInfo:
     """Facts about the state of a snapshot."""
     found = engine()
     model = snapshot.active
@@ -92,7 +96,7 @@ def describe(snapshot: Snapshot, encoder: str, scan: DeviceScan, threads: int | 
         bytes_on_disk=sum(file.stat().st_size for file in files),
         bytes_in_memory=_memory(model, snapshot.state.next_item),
         index=_index(snapshot, model),
-        device=_device(snapshot, model, scan),
+        device=_device(snapshot, model, home),
         faiss=found.version,
         blas=found.blas,
         threads=threads or found.threads,
@@ -103,23 +107,42 @@ def _index(snapshot: Snapshot, model: Model) -> str:
     text = snapshot.setting(plan_key(model.model))
     plan = None if text is None else Plan.from_text(text)
     if plan is None or plan.factory == FLAT:
-        advice = "; `optimize` measures what an index would gain" if model.count >= _LARGE else ""
+        tried = plan is not None and model.count < drift.GROWN * plan.rows
+        advice = f"; {_gain(model)}" if model.count >= _LARGE and not tried else ""
         return f"flat: every vector is compared, exactly{advice}"
     trial = plan.chosen
-    measured = "" if trial is None else f", recall@{plan.k} {trial.recall:.3f} measured"
-    now = model.count / max(plan.rows, 1)
-    drift = "" if 0.8 <= now <= 1.25 else "; run `optimize` again, the number has changed much since"
-    return f"{plan.factory} with {plan.width} of {plan.k} re-ranked{measured} at {plan.rows:,} vectors{drift}"
+    told = "" if trial is None else f", recall@{plan.k} {trial.recall:.3f} measured at {plan.rows:,} vectors"
+    again = drift.last(snapshot.setting(drift.recall_key(model.model)), plan)
+    if again is not None:
+        told += f" and {again.recall:.3f} at {again.rows:,}"
+    advice = ""
+    if again is not None and again.short_of(plan):
+        advice = f"; below the {plan.target:g} wanted: run `optimize` again"
+    elif not 0.8 <= model.count / max(plan.rows if again is None else again.rows, 1) <= drift.GROWN:
+        advice = "; run `optimize` again, the number has changed much since"
+    return f"{plan.factory} with {plan.width} of {plan.k} re-ranked{told}{advice}"
+
+
+def _gain(model: Model) -> str:
+    """What an index would spare a search, as far as that is known before it is built."""
+    n, dim = model.count, model.dim
+    kind = factories(n, dim)[0]
+    more = sized(estimate(n, dim, index=kind).index)
+    return (
+        f"`optimize` would try {kind} and others: {more} more memory; a search looks into some of its "
+        f"{lists_for(n):,} lists, with {n // lists_for(n):,} codes each, where it now compares "
+        f"{n:,} vectors ({sized(4 * n * dim)})"
+    )
 
 
 def _memory(model: Model, next_item: int) -> int:
     return model.count * (4 * model.dim + 24) + 8 * next_item
 
 
-def _device(snapshot: Snapshot, model: Model, scan: DeviceScan) -> str:
-    if not _index(snapshot, model).startswith("flat"):
-        return "cpu; the chosen index runs there only"
+def _device(snapshot: Snapshot, model: Model, home: Residence) -> str:
+    text = snapshot.setting(plan_key(model.model))
+    plan = None if text is None else Plan.from_text(text)
     try:
-        return str(scan.place(4 * model.dim * model.count))
+        return str(home.place(plan, model.count, model.dim))
     except DeviceError as error:
         return f"none; {error}"

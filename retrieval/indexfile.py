@@ -14,6 +14,7 @@ import numpy as np
 
 from retrieval import ann
 from retrieval.durable import sync_folder
+from retrieval.entries import Entries
 from retrieval.liveindex import LiveIndex
 from retrieval.plan import Plan
 
@@ -43,9 +44,9 @@ def write(folder: Path, model: int, live: LiveIndex) -> str:
     try:
         with os.fdopen(handle, "wb") as file:
             for part in (
-                _MAGIC + struct.pack("<QQQ", len(live.items), live.trained_on, len(codes)),
-                live.items.astype("<i8").tobytes(),
-                live.slots.astype("<i8").tobytes(),
+                _MAGIC + struct.pack("<QQQ", len(live.entries), live.trained_on, len(codes)),
+                live.entries.items.astype("<i8").tobytes(),
+                live.entries.slots.astype("<i8").tobytes(),
                 codes.tobytes(),
             ):
                 digest.update(part)
@@ -76,9 +77,7 @@ def read(folder: Path, model: int, plan: Plan, sha256: str) -> LiveIndex | None:
     slots = np.frombuffer(stream.read(8 * n), dtype="<i8").astype(np.int64)
     codes = np.frombuffer(stream.read(size), dtype=np.uint8)
     try:
-        live = LiveIndex(plan, ann.from_bytes(codes), items, slots)
+        return LiveIndex(plan, ann.from_bytes(codes), Entries(items, slots), trained_on)
     except ValueError:
         # Another version of FAISS: built anew like any other cache that is of no use.
         return None
-    live.trained_on = trained_on
-    return live

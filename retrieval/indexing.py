@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval import gpu
 from retrieval.encoding import queries as unit_queries
 from retrieval.plan import FLAT, Plan
 from retrieval.progress import Progress, reporter
@@ -67,7 +68,8 @@ class GalleryIndexing(GalleryUpgrades):
         """
         wanted = Wanted(recall, k, memory, seconds)
         kinds = None if index is None else [] if index == FLAT else [index]
-        with reporter(progress, unit="index", total=4 if index is None else 1) as report:
+        total = None if gpu.count() else 4 if index is None else 1
+        with reporter(progress, unit="index", total=total) as report:
             return self._searcher.optimize(wanted, Q=self._asked(queries), kinds=kinds, report=report)
 
     def measure_recall(self, k: int = 10, n_queries: int = 200, *, queries: Any = None) -> tuple[float, float]:

@@ -2,91 +2,162 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import ann, exact
+from retrieval import ann, exact, gpu, placing
+from retrieval.device import graph_degree
+from retrieval.entries import Entries
+from retrieval.gpu import Placed
 from retrieval.plan import Plan
 from retrieval.vectors import VectorTable
 
 # Of the index's entries, or of the rows it has yet to learn of.
 _OUTGROWN = 0.5
+# Of the entries that a GPU holds.
+_LAGGING = 0.05
 
 
 class LiveIndex:
-    """FAISS codes whose labels are told from items and slots, so that deleted and replaced vectors are seen.
+    """FAISS codes whose labels are told from items and slots.
 
     FAISS only proposes rows; which of them are alive, and how near they are, is told by the table.
+
+    Attributes
+    ----------
+    index : faiss.Index
+        On the CPU, and whole.
+    placed : Placed or None
+        The same codes on a GPU, which then proposes what it can.
     """
 
-    def __init__(self, plan: Plan, index: Any, items: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
+    def __init__(self, plan: Plan, index: Any, entries: Entries, trained_on: int | None = None) -> None:
         self.plan = plan
         self.index = index
-        self.items = items
-        self.slots = slots
-        self.trained_on = len(items)
-        self._rows = np.empty(0, dtype=np.int64)
+        self.entries = entries
+        self.placed: Placed | None = None
+        # How many entries the GPU has, and which one each of its labels is where they are not the first of all.
+        self._held = 0
+        self._labels: NDArray[np.int64] | None = None
+        self.trained_on = len(entries) if trained_on is None else trained_on
 
     @classmethod
-    def built(cls, plan: Plan, table: VectorTable, without: NDArray[np.int64] | None = None) -> LiveIndex:
-        """Train and fill an index from a table; rows `without` are left out until it next follows the table."""
+    def built(
+        cls, plan: Plan, table: VectorTable, without: NDArray[np.int64] | None = None, gpus: Sequence[int] = ()
+    ) -> LiveIndex:
+        """Train and fill an index from a table, on GPUs if any are given, where it then lies too.
+
+        Rows `without` are left out until it next follows the table.
+
+        Raises
+        ------
+        ValueError
+            If FAISS cannot build it.
+        RuntimeError
+            If a GPU fails.
+        """
         rows = None if without is None else np.delete(np.arange(len(table)), without)
         n = len(table) if rows is None else len(rows)
-        index = ann.build(plan.factory, table.matrix, train_on=training_rows(plan.factory, n), rows=rows)
-        if rows is None:
-            rows = np.arange(n)
-        live = cls(plan, index, table.items[rows], table.slots[rows])
-        live._rows = rows
+        train_on = training_rows(plan.factory, n)
+        if not gpus:
+            degree = graph_degree(plan.factory)
+            factory = plan.factory if degree is None else f"HNSW{degree // 2}"
+            return cls(plan, ann.build(factory, table.matrix, train_on=train_on, rows=rows), Entries.of(table, rows))
+        index, placed = placing.built(plan.factory, table.matrix, gpus, train_on=train_on, rows=rows)
+        live = cls(plan, index, Entries.of(table, rows))
+        live.placed, live._held = placed, len(live.entries)
         return live
+
+    def place(self, table: VectorTable, gpus: Sequence[int]) -> None:
+        """Bring the codes to GPUs. A graph is built there anew, from the vectors that are left.
+
+        Raises
+        ------
+        RuntimeError
+            If a GPU fails.
+        """
+        self.placed = self._labels = None
+        degree = graph_degree(self.plan.factory)
+        if degree is None:
+            self.placed = gpu.inverted(self.index, gpus)
+        else:
+            labels = np.flatnonzero(self.entries.rows >= 0)
+            self.placed = gpu.graph(table.matrix[self.entries.rows[labels]], gpus[0], degree=degree)
+            self._labels = labels
+        self._held = len(self.entries)
 
     def follow(self, table: VectorTable) -> None:
         """Take up the rows that are new in the table, and find out which entries are dead."""
-        rows = table.rows_of(self.items)
-        alive = rows >= 0
-        alive[alive] = table.slots[rows[alive]] == self.slots[alive]
-        known = np.zeros(len(table), dtype=bool)
-        known[rows[alive]] = True
-        fresh = np.flatnonzero(~known)
-        if len(fresh):
-            self.index.add(np.ascontiguousarray(table.matrix[fresh]))
-            self.items = np.concatenate([self.items, table.items[fresh]])
-            self.slots = np.concatenate([self.slots, table.slots[fresh]])
-        self._rows = np.concatenate([np.where(alive, rows, -1), fresh])
+        self.take(table, self.entries.follow(table))
 
-    def rows_of(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows of the table that FAISS's labels stand for; -1 for no label and for a vector that is gone."""
-        # Label -1 reads the last entry, and is put right after.
-        rows = self._rows[labels]
-        rows[labels < 0] = -1
-        return rows
+    def take(self, table: VectorTable, fresh: NDArray[np.int64]) -> None:
+        """Take up rows of the table that was followed last."""
+        if len(fresh):
+            rows = np.ascontiguousarray(table.matrix[fresh])
+            self.index.add(rows)
+            if self.placed is not None and self.placed.grows:
+                try:
+                    self.placed.add(rows)
+                    self._held += len(fresh)
+                except RuntimeError:
+                    # No room: whoever placed it finds another place.
+                    self.placed = None
+            self.entries.append(table, fresh)
 
     @property
     def dead(self) -> int:
         """Entries whose vector is gone."""
-        return int((self._rows < 0).sum())
+        return self.entries.dead
 
-    @property
-    def outgrown(self) -> bool:
-        """Whether so much came or went since the training that building anew pays."""
-        grown = len(self.items) - self.trained_on
+    def outgrown(self, more: int = 0) -> bool:
+        """Whether so much came or went since the training, with so many rows to come, that building anew pays."""
+        grown = len(self.entries) + more - self.trained_on
         return max(self.dead, grown) > _OUTGROWN * max(self.trained_on, 1)
 
+    @property
+    def lagging(self) -> bool:
+        """Whether the GPU lacks so many entries that placing all anew pays."""
+        return self.placed is not None and len(self.entries) - self._held > _LAGGING * self._held
+
+    def proposed(
+        self, table: VectorTable, Q: NDArray[np.float32], width: int, breadth: int, tensor: Any = None
+    ) -> NDArray[np.int64]:
+        """Rows for each query, shape (n_queries, width or more), the nearest by their codes first; -1 for none.
+
+        The GPU proposes, if it holds the codes and takes so wide a search; entries that it lacks are compared.
+        """
+        placed = self.placed
+        if placed is None or max(width, breadth) > placed.widest:
+            return self.entries.rows_of(ann.candidates(self.index, Q, width, breadth))
+        _, labels = placed.search(Q if tensor is None else tensor, min(width, len(placed)), breadth)
+        if self._labels is not None:
+            labels = np.where(labels < 0, -1, self._labels[labels])
+        rows = self.entries.rows_of(labels)
+        beyond = self.entries.rows[self._held :]
+        beyond = beyond[beyond >= 0]
+        if not len(beyond):
+            return rows
+        X = np.ascontiguousarray(table.matrix[beyond])
+        _, nearest = ann.inner_products(Q, X, min(width, len(beyond)))
+        return np.concatenate([rows, beyond[nearest]], axis=1)
+
     def search(
-        self, table: VectorTable, Q: NDArray[np.float32], k: int
+        self, table: VectorTable, Q: NDArray[np.float32], k: int, tensor: Any = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(rows, scores) of the k nearest of what the index proposes, shapes (n_queries, min(k, n)).
 
-        A query for which too few live rows are proposed is answered by comparing every vector.
+        A query for which too few live rows are proposed is answered by comparing every vector. `tensor` holds the
+        queries on a GPU, if they are there.
         """
         k = min(k, len(table))
         if not k or not len(Q):
             return exact.search(Q, table.matrix, table.items, k or 1)
-        share_alive = min(1.0, len(table) / len(self.items))
-        width = min(len(self.items), int(np.ceil(self.plan.width_for(k) / share_alive)))
-        labels = ann.candidates(self.index, Q, width, self.plan.breadth)
-        rows = self.rows_of(labels)
+        share_alive = min(1.0, len(table) / len(self.entries))
+        width = min(len(self.entries), int(np.ceil(self.plan.width_for(k) / share_alive)))
+        rows = self.proposed(table, Q, width, self.plan.breadth, tensor)
         products = ann.products_of(Q, table.matrix, rows)
         rows, scores = exact.refined(Q, table.matrix, table.items, products, rows, k)
         for short in np.flatnonzero(rows[:, -1] < 0).tolist():

@@ -11,7 +11,6 @@ from retrieval.markup import html_list, html_table
 from retrieval.table import sized, table
 
 FLAT = "Flat"
-_NUMBERS = range(2, 9)
 
 
 def plan_key(model: int) -> str:
@@ -43,6 +42,10 @@ class Trial:
     build_seconds : float
     enough : bool
         Whether it meets the wanted recall within the memory.
+    device : str
+        Where it was measured: ``"cpu"``, or GPUs as ``"cuda:0"``.
+    half : bool
+        Whether the vectors lay in float16 on the GPU.
     """
 
     factory: str
@@ -55,6 +58,8 @@ class Trial:
     bytes: int
     build_seconds: float
     enough: bool
+    device: str = "cpu"
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,10 @@ class Plan:
     trials : tuple of Trial
     remarks : tuple of str
         What was left out, and why.
+    device : str
+        Where the index was fastest.
+    half : bool
+        Whether the vectors lay in float16 on the GPU.
     """
 
     factory: str
@@ -84,11 +93,21 @@ class Plan:
     rows: int
     trials: tuple[Trial, ...] = ()
     remarks: tuple[str, ...] = field(default=())
+    device: str = "cpu"
+    half: bool = False
 
     @property
     def chosen(self) -> Trial | None:
         """The trial of the index in use."""
-        return next((trial for trial in self.trials if trial.factory == self.factory), None)
+        return next((trial for trial in self.trials if self._is_of(trial)), None)
+
+    def _is_of(self, trial: Trial) -> bool:
+        return (trial.factory, trial.device, trial.half) == (self.factory, self.device, self.half)
+
+    @property
+    def saw_gpu(self) -> bool:
+        """Whether some index was measured on a GPU."""
+        return any(trial.device != "cpu" for trial in self.trials)
 
     def width_for(self, k: int) -> int:
         """Candidates to re-rank for another k: the same share beyond it."""
@@ -118,18 +137,31 @@ class Plan:
 
     def __str__(self) -> str:
         head, rows = self._table()
-        return "\n".join([table(head, rows, right=_NUMBERS), *_sentences(self.remarks)])
+        return "\n".join([table(head, rows, right=range(len(head) - 7, len(head))), *_sentences(self.remarks)])
 
     def _repr_html_(self) -> str:
         head, rows = self._table()
-        return html_table(head, rows, right=_NUMBERS) + html_list(self.remarks)
+        return html_table(head, rows, right=range(len(head) - 7, len(head))) + html_list(self.remarks)
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
-        head = ["", "index", "breadth", "re-ranked", f"recall@{self.k}", "95 %", "queries/s", "memory", "build s"]
+        where = ["device"] if self.saw_gpu else []
+        head = [
+            "",
+            "index",
+            *where,
+            "breadth",
+            "re-ranked",
+            f"recall@{self.k}",
+            "95 %",
+            "queries/s",
+            "memory",
+            "build s",
+        ]
         rows = [
             [
-                "*" if trial.factory == self.factory else "",
+                "*" if self._is_of(trial) else "",
                 trial.factory,
+                *([f"{trial.device}, float16" if trial.half else trial.device] if self.saw_gpu else []),
                 str(trial.breadth),
                 str(trial.width),
                 f"{trial.recall:.4f}",

@@ -16,6 +16,7 @@ from retrieval.ids import checked_id
 from retrieval.opened import OpenGallery
 from retrieval.payload import load
 from retrieval.rows import Model
+from retrieval.tensors import on_device
 
 Where = dict[str, Any]
 
@@ -97,7 +98,8 @@ class GalleryReader(OpenGallery):
             raise ValueError(f"k must be at least 1, got {k}")
         asked = self._model(model)
         Q, single = queries(query, asked.dim, self._encoder_for(query, asked))
-        found = self._searcher.search(Q, int(k), where=where, payloads=payloads, model=asked.name)
+        tensor = on_device(query)
+        found = self._searcher.search(Q, int(k), where=where, payloads=payloads, model=asked.name, tensor=tensor)
         return found[0] if single else found
 
     def _encoder_for(self, query: Any, model: Model) -> Encoder | None:
@@ -190,7 +192,7 @@ class GalleryReader(OpenGallery):
                 encoder = "JSONEncoder, saved in the gallery"
             else:
                 encoder = "none: vectors only"
-            return describe(snapshot, encoder, self._searcher.scan, self._searcher.threads)
+            return describe(snapshot, encoder, self._searcher.home(model.model), self._searcher.threads)
 
 
 def _asks_for_encoder(query: Any) -> bool:

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import ann, indexfile, tuning
+from retrieval import drift, indexfile, tuning
 from retrieval.asked import Asked
 from retrieval.carrying import Upgrades
-from retrieval.device import DeviceScan
+from retrieval.drift import Measured
 from retrieval.engine import limited
 from retrieval.errors import GalleryBusyError, ModelMismatchError, ReadOnlyGalleryError
 from retrieval.hits import HitLists
 from retrieval.liveindex import LiveIndex
 from retrieval.plan import FLAT, Plan, hash_key, plan_key
 from retrieval.progress import Progress
+from retrieval.residence import Residence
 from retrieval.selection import Selector
 from retrieval.sharing import SharedLock
 from retrieval.snapshot import Row, Snapshot, model_of
@@ -28,11 +29,17 @@ from retrieval.vectors import VectorTable
 from retrieval.views import Found, Part, View
 
 
+def plan_of(snapshot: Snapshot, model: int) -> Plan | None:
+    """The plan of a model's index, if `optimize` made one."""
+    text = snapshot.setting(plan_key(model))
+    return None if text is None else Plan.from_text(text)
+
+
 class Searcher:
     """The vectors that queries of a model can find, in memory, and searches over them."""
 
     def __init__(self, store: Store, device: str, threads: int | None = None) -> None:
-        self.scan = DeviceScan(device)
+        self._device = device
         self.threads = threads
         self._store = store
         self._lock = SharedLock()
@@ -41,6 +48,10 @@ class Searcher:
         self.asked = Asked()
         self._tables: dict[int, VectorTable] = {}
         self._lives: dict[int, LiveIndex | None] = {}
+        self._homes: dict[int, Residence] = {}
+        self._plans: dict[int, Plan | None] = {}
+        self._measured: dict[int, Measured | None] = {}
+        self._unsettled: set[int] = set()
         self._views: dict[int, View] = {}
         self._state = (-1, -1)
 
@@ -87,9 +98,6 @@ class Searcher:
             self._views = {}
             self._state = (-1, -1)
             raise
-        view = self._views[space]
-        if view.plain and view.parts[0].live is None:
-            self.scan.prepare(view.parts[0].table)
 
     def _view(self, snapshot: Snapshot, space: int) -> View:
         legs = snapshot.lineage.legs(space)
@@ -99,6 +107,7 @@ class Searcher:
             for gone in self._tables.keys() - used:
                 del self._tables[gone]
                 self._lives.pop(gone, None)
+                self._homes.pop(gone, None)
         parts: list[Part] = []
         taken = np.zeros(snapshot.state.next_item, dtype=bool)
         for leg in legs:
@@ -110,6 +119,7 @@ class Searcher:
                     snapshot.models[leg.origin].name,
                     table,
                     self._lives.get(leg.model),
+                    self._homes[leg.model],
                     tuple((self.upgrades.get(snapshot, number), back) for number, back in leg.roads),
                     tuple(self.upgrades.get(snapshot, number) for number in leg.scales),
                     np.flatnonzero(~hidden) if hidden.any() else None,
@@ -123,35 +133,57 @@ class Searcher:
         table = self._tables.pop(model, None) or VectorTable(snapshot.models[model])
         if (table.epoch, table.generation) != (snapshot.state.epoch, snapshot.state.generation):
             table.refresh(snapshot)
-            self._follow(snapshot, table)
+            plan = plan_of(snapshot, model)
+            self._follow(snapshot, table, plan)
+            self._plans[model] = plan
+            self._unsettled.add(model)
         self._tables[model] = table
+        if model in self._unsettled:
+            self._homes[model] = home = self.home(model)
+            home.settle(table, self._lives[model], self._plans[model])
+            self._unsettled.discard(model)
         return table
 
-    def _follow(self, snapshot: Snapshot, table: VectorTable) -> None:
+    def home(self, model: int) -> Residence:
+        """Where the vectors of a model are searched, or would be."""
+        return self._homes.get(model) or Residence(self._device)
+
+    def _follow(self, snapshot: Snapshot, table: VectorTable, plan: Plan | None) -> None:
         """Bring the approximate index, if the model has one, to the state of the table."""
         model = table.model.model
-        text = snapshot.setting(plan_key(model))
-        plan = None if text is None else Plan.from_text(text)
         if plan is None or plan.factory == FLAT:
             self._lives[model] = None
             return
+        if plan != self._plans.get(model):
+            self._measured[model] = None
         live = self._lives.get(model)
         if live is None or live.plan != plan:
             live = indexfile.read(snapshot.folder, model, plan, snapshot.setting(hash_key(model)) or "")
-        if live is not None:
-            live.follow(table)
-        if live is None or live.outgrown:
-            live = LiveIndex.built(plan, table)
-            self._keep(model, live)
+        before = self._measured.get(model) or drift.last(snapshot.setting(drift.recall_key(model)), plan)
+        due = drift.due(plan, before, len(table))
+        fresh = np.empty(0, dtype=np.int64) if live is None else live.entries.follow(table)
+        measured = None
+        if live is None or live.outgrown(len(fresh)):
+            live, measured = drift.rebuilt(plan, table) if due else (LiveIndex.built(plan, table), None)
+            self._keep(model, live, measured)
+        elif due and len(fresh):
+            measured = drift.taken_up(live, table, fresh)
+            self._keep(model, None, measured)
+        else:
+            live.take(table, fresh)
         self._lives[model] = live
+        self._measured[model] = measured or before
 
-    def _keep(self, model: int, live: LiveIndex) -> None:
-        """Put an index that was built anew beside the store, if nobody is writing."""
+    def _keep(self, model: int, live: LiveIndex | None, measured: Measured | None) -> None:
+        """Put an index that was built anew, and how good it was found, beside the store, if nobody is writing."""
         with (
             suppress(GalleryBusyError, ReadOnlyGalleryError, OSError),
             self._store.write(wait=False) as writer,
         ):
-            writer.set(hash_key(model), indexfile.write(self._store.folder, model, live))
+            if measured is not None:
+                writer.set(drift.recall_key(model), measured.to_text())
+            if live is not None:
+                writer.set(hash_key(model), indexfile.write(self._store.folder, model, live))
 
     def optimize(
         self, wanted: Wanted, *, Q: NDArray[np.float32] | None, kinds: list[str] | None, report: Progress
@@ -163,7 +195,7 @@ class Searcher:
         for table in tables:
             asked = Q if Q is None or Q.shape[1] == table.model.dim else None
             with limited(self.threads):
-                plan, live = tuning.optimize(table, wanted, Q=asked, kinds=kinds, report=report)
+                plan, live = tuning.optimize(table, wanted, Q=asked, kinds=kinds, report=report, device=self._device)
             model = table.model.model
             with self._store.write() as writer:
                 writer.set(plan_key(model), plan.to_text())
@@ -191,9 +223,19 @@ class Searcher:
             return float(shares.mean()), tuning.standard_error(shares)
 
     def search(
-        self, Q: NDArray[np.float32], k: int, *, where: Any, payloads: bool, model: str | None = None
+        self,
+        Q: NDArray[np.float32],
+        k: int,
+        *,
+        where: Any,
+        payloads: bool,
+        model: str | None = None,
+        tensor: Any = None,
     ) -> HitLists:
-        """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows."""
+        """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows.
+
+        `tensor` holds the same queries on a GPU, if they are there.
+        """
         with self.current(model) as (snapshot, view), limited(self.threads):
             if Q.shape[1] != (dim := view.parts[0].table.model.dim):
                 raise ModelMismatchError(
@@ -201,19 +243,19 @@ class Searcher:
                 )
             if snapshot.lineage.steps:
                 self.asked.keep(view.parts[0].origin, Q)
-            found = self._found(snapshot, view, Q, k, where)
+            found = self._found(snapshot, view, Q, k, where, tensor)
             rows: dict[int, Row] = {}
             if payloads and found.items.size:
                 items = np.unique(found.items)
                 rows = snapshot.rows(items[items >= 0].tolist())
             return HitLists(*view.named(found), snapshot.folder, rows)
 
-    def _found(self, snapshot: Snapshot, view: View, Q: NDArray[np.float32], k: int, where: Any) -> Found:
-        scan = self.scan.function if view.plain else ann.inner_products
+    def _found(self, snapshot: Snapshot, view: View, Q: NDArray[np.float32], k: int, where: Any, tensor: Any) -> Found:
         if where is None:
-            return view.search(Q, k, scan)
+            return view.search(Q, k, tensor=tensor)
         if not view.plain:
-            return view.search(Q, k, scan, among=self._selector.items(snapshot, where))
-        table = view.parts[0].table
-        rows, scores = self._selector.search(snapshot, table, Q, k, where)
+            return view.search(Q, k, among=self._selector.items(snapshot, where))
+        part = view.parts[0]
+        table = part.table
+        rows, scores = self._selector.search(snapshot, table, part.home, Q, k, where)
         return Found(np.zeros(rows.shape, dtype=np.int64), rows, table.items[rows], scores)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from retrieval import exact, pathindex
 from retrieval.filters import Predicate, canonical, compiled
 from retrieval.payload import load
+from retrieval.residence import Residence
 from retrieval.snapshot import Record, Snapshot
 from retrieval.vectors import VectorTable
 
@@ -30,7 +31,15 @@ class Selector:
         self._lock = threading.Lock()
         self._answers: OrderedDict[tuple[str, int, int], NDArray[np.int64]] = OrderedDict()
 
-    def search(self, snapshot: Snapshot, table: VectorTable, Q: NDArray[np.float32], k: int, where: Any) -> Found:
+    def search(
+        self,
+        snapshot: Snapshot,
+        table: VectorTable,
+        home: Residence,
+        Q: NDArray[np.float32],
+        k: int,
+        where: Any,
+    ) -> Found:
         """The k nearest of the items that pass, (rows, scores) as from `exact.search`.
 
         One query first tries the payloads of its nearest neighbours, and is done when k of them pass; that
@@ -44,7 +53,7 @@ class Selector:
             if found is not None:
                 return found
         rows = table.rows_of(self._items(snapshot, key, where, passes))
-        return exact.search_among(Q, table.matrix, table.items, rows[rows >= 0], k)
+        return home.nearest_among(table, Q, rows[rows >= 0], k)
 
     def items(self, snapshot: Snapshot, where: Any) -> NDArray[np.int64]:
         """Numbers of the items that pass, rising."""

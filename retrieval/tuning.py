@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import ann, exact
+from retrieval.device import CPU, Place
+from retrieval.deviceflat import DeviceFlat
+from retrieval.errors import DeviceError
+from retrieval.kinds import Contender, contenders
 from retrieval.liveindex import LiveIndex
 from retrieval.plan import FLAT, Plan, Trial
 from retrieval.progress import Progress
@@ -80,10 +84,15 @@ def held_out(table: VectorTable, k: int) -> tuple[Questions, NDArray[np.int64]]:
     of one smooth manifold, efSearch 16, answers stored queries with recall .966 and new ones with .810.
     """
     rows = drawn(len(table), max(1, min(_QUERIES, len(table) // 10)))
+    return asked_with(table, k, rows), rows
+
+
+def asked_with(table: VectorTable, k: int, rows: NDArray[np.int64]) -> Questions:
+    """Queries from some rows, whose true neighbours are looked for among the others."""
     Q = np.ascontiguousarray(table.matrix[rows])
     kept = np.delete(np.arange(len(table)), rows)
     _, scores = exact.search_among(Q, table.matrix, table.items, kept, k)
-    return Questions(Q, scores[:, -1], np.full(len(Q), -1, dtype=np.int64), scores.shape[1]), rows
+    return Questions(Q, scores[:, -1], np.full(len(Q), -1, dtype=np.int64), scores.shape[1])
 
 
 def recalls(asked: Questions, table: VectorTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -99,16 +108,6 @@ def _recalls_upto(asked: Questions, table: VectorTable, rows: NDArray[np.int64])
     return np.asarray(np.minimum(found, asked.k) / asked.k, dtype=np.float64)
 
 
-def factories(n: int, dim: int) -> list[str]:
-    """Index kinds worth trying for n vectors, the most promising first."""
-    lists = 2 ** round(math.log2(max(2.5 * math.sqrt(n), 4)))
-    inverted = f"IVF{lists}"
-    kinds = [f"{inverted},SQ8", f"{inverted},RaBitQ", "HNSW32"]
-    if dim % 4 == 0:
-        kinds.insert(0, f"{inverted},PQ{dim // 4}x4fsr")
-    return kinds
-
-
 def optimize(
     table: VectorTable,
     wanted: Wanted,
@@ -116,47 +115,84 @@ def optimize(
     Q: NDArray[np.float32] | None,
     kinds: list[str] | None,
     report: Progress,
+    device: str = CPU,
 ) -> tuple[Plan, LiveIndex | None]:
     """Try indexes and keep the fastest that is good enough; flat search always is.
+
+    Parameters
+    ----------
+    device : str
+        Where searches are to run: "auto" tries the CPU and a GPU.
 
     Returns
     -------
     Plan
         With every trial.
     LiveIndex or None
-        The chosen index, None for flat search.
+        The chosen index, on the CPU only; None for flat search.
+
+    Raises
+    ------
+    DeviceError
+        As `retrieval.kinds.contenders`.
     """
     started = time.perf_counter()
-    remarks: list[str] = []
     n = len(table)
     if n < 2 or (n < SMALL and kinds is None):
-        remarks.append(f"{n:,} vectors are compared in no time; other indexes were not tried")
-        return Plan(FLAT, 0, wanted.k, wanted.k, wanted.recall, n, (), tuple(remarks)), None
+        remark = f"{n:,} vectors are compared in no time; other indexes were not tried"
+        return Plan(FLAT, 0, wanted.k, wanted.k, wanted.recall, n, (), (remark,)), None
+    found, remarks = contenders(device, n, table.model.dim, kinds)
     asked, without = held_out(table, wanted.k) if Q is None else (questions(table, wanted.k, Q), None)
-    trials = [_flat(table, asked)]
+    trials: list[Trial] = []
     best: LiveIndex | None = None
-    # Who names a kind of index wants it where it is good enough, however fast flat search is.
-    fastest = trials[0].queries_per_second if kinds is None else 0.0
-    for number, factory in enumerate(kinds if kinds is not None else factories(n, table.model.dim), start=1):
+    chosen: Trial | None = None
+    for number, contender in enumerate(found):
         spent = time.perf_counter() - started
-        if spent > wanted.seconds:
-            remarks.append(f"{factory}: not tried, {spent:.0f} of {wanted.seconds:.0f} s were spent")
+        if spent > wanted.seconds and chosen is not None:
+            remarks.append(f"{contender}: not tried, {spent:.0f} of {wanted.seconds:.0f} s were spent")
             continue
-        live, trial = _trial(factory, table, asked, wanted, without)
+        try:
+            live, trial = _tried(contender, table, asked, wanted, without)
+        except RuntimeError as error:
+            remarks.append(f"{contender}: {ann.first_line(error)}")
+            continue
         trials.append(trial)
         if wanted.memory is not None and trial.bytes > wanted.memory:
-            remarks.append(f"{factory}: takes {sized(trial.bytes)}, {sized(wanted.memory)} are allowed")
+            remarks.append(f"{contender}: takes {sized(trial.bytes)}, {sized(wanted.memory)} are allowed")
         elif not trial.enough:
-            remarks.append(f"{factory}: does not reach the recall")
-        elif trial.queries_per_second > fastest:
-            best, fastest = live, trial.queries_per_second
+            remarks.append(f"{contender}: does not reach the recall")
+        elif (
+            chosen is None or trial.queries_per_second > chosen.queries_per_second or (kinds and best is None and live)
+        ):
+            # Who names a kind of index wants it where it is good enough, however fast flat search is.
+            best, chosen = live, trial
         report(number)
-    chosen = best.plan if best is not None else Plan(FLAT, 0, wanted.k, wanted.k, wanted.recall, n)
-    plan = Plan(chosen.factory, chosen.breadth, chosen.width, wanted.k, wanted.recall, n, tuple(trials), tuple(remarks))
+    if chosen is None:
+        raise DeviceError(f'device="{device}": no index could be tried; {"; ".join(remarks)}')
+    plan = Plan(
+        chosen.factory,
+        chosen.breadth,
+        chosen.width,
+        wanted.k,
+        wanted.recall,
+        n,
+        tuple(trials),
+        tuple(remarks),
+        chosen.device,
+        chosen.half,
+    )
     if best is not None:
         best.plan = plan
         best.follow(table)
     return plan, best
+
+
+def _tried(
+    contender: Contender, table: VectorTable, asked: Questions, wanted: Wanted, without: NDArray[np.int64] | None
+) -> tuple[LiveIndex | None, Trial]:
+    if contender.factory != FLAT:
+        return _trial(contender, table, asked, wanted, without)
+    return None, _flat_on_gpu(table, asked, contender.place) if contender.place.gpus else _flat(table, asked)
 
 
 def _flat(table: VectorTable, asked: Questions) -> Trial:
@@ -164,40 +200,55 @@ def _flat(table: VectorTable, asked: Questions) -> Trial:
     return Trial(FLAT, 0, asked.k, 1.0, 1.0, 1.0, rate, 0, 0.0, True)
 
 
-def _trial(
-    factory: str, table: VectorTable, asked: Questions, wanted: Wanted, without: NDArray[np.int64] | None
-) -> tuple[LiveIndex, Trial]:
+def _flat_on_gpu(table: VectorTable, asked: Questions, place: Place) -> Trial:
     started = time.perf_counter()
-    live = LiveIndex.built(Plan(factory, 1, wanted.k, wanted.k, wanted.recall, len(table)), table, without)
+    flat = DeviceFlat(table, place)
     build = time.perf_counter() - started
-    size = len(ann.to_bytes(live.index)) + 24 * len(live.items)
+    rate = _rate(lambda: flat.search(table, asked.Q, asked.k), len(asked.Q))
+    return Trial(FLAT, 0, asked.k, 1.0, 1.0, 1.0, rate, 0, build, True, place.name, place.half)
+
+
+def _trial(
+    contender: Contender, table: VectorTable, asked: Questions, wanted: Wanted, without: NDArray[np.int64] | None
+) -> tuple[LiveIndex, Trial]:
+    factory, place = contender
+    started = time.perf_counter()
+    plan = Plan(factory, 1, wanted.k, wanted.k, wanted.recall, len(table))
+    live = LiveIndex.built(plan, table, without, place.gpus)
+    build = time.perf_counter() - started
+    size = len(ann.to_bytes(live.index)) + 24 * len(live.entries)
     options = list(_options(live, table, asked, wanted))
     timed = []
     for breadth, width, share in options:
-        live.plan = Plan(factory, breadth, width, wanted.k, wanted.recall, len(table))
+        live.plan = replace(plan, breadth=breadth, width=width)
         rate = _rate(lambda: live.search(table, asked.Q, asked.k), len(asked.Q))
         timed.append((rate, breadth, width, share))
     rate, breadth, width, shares = max(timed, key=lambda one: one[0])
-    live.plan = Plan(factory, breadth, width, wanted.k, wanted.recall, len(table))
+    # The GPU is needed for the next trial.
+    live.placed = None
     mean, error = float(shares.mean()), standard_error(shares)
     enough = mean - error >= wanted.recall and (wanted.memory is None or size <= wanted.memory)
     low, high = max(0.0, mean - 1.96 * error), min(1.0, mean + 1.96 * error)
-    return live, Trial(factory, breadth, width, mean, low, high, rate, size, build, enough)
+    return live, Trial(factory, breadth, width, mean, low, high, rate, size, build, enough, place.name)
 
 
 def _options(
     live: LiveIndex, table: VectorTable, asked: Questions, wanted: Wanted
 ) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
     """(breadth, width, recalls): for each width the least breadth that is enough, or the best there is."""
-    widths = sorted({min(wanted.k * times, len(live.items)) for times in _WIDTHS})
+    widest = len(live.entries) if live.placed is None else min(len(live.entries), live.placed.widest)
+    widths = sorted({min(wanted.k * times, widest) for times in _WIDTHS})
     if not ann.nested(live.index):
         # More candidates would be more effort too, which is what breadth stands for.
         widths = widths[:1]
     last: tuple[int, int, NDArray[np.float64]] | None = None
     yielded = False
-    for breadth in ann.breadths(live.index):
+    breadths = ann.breadths(live.index)
+    if live.placed is not None:
+        breadths = [breadth for breadth in breadths if breadth <= live.placed.widest]
+    for breadth in breadths:
         # One search serves all widths, since a narrower one gives the first of a wider one.
-        rows = live.rows_of(ann.candidates(live.index, asked.Q, max(widths), breadth))
+        rows = live.proposed(table, asked.Q, max(widths), breadth)
         upto = _recalls_upto(asked, table, rows)
         for width in list(widths):
             shares = upto[:, width - 1]

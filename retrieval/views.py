@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import exact
-from retrieval.exact import Scan
 from retrieval.lineage import Leg
 from retrieval.liveindex import LiveIndex
+from retrieval.residence import Residence
 from retrieval.vectors import VectorTable
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Part:
     table : VectorTable
     live : LiveIndex or None
         An index over the table.
+    home : Residence
+        Where both are searched.
     roads : tuple of (Upgrade, bool)
         Maps for the query; True for the way from new to old.
     scales : tuple of Upgrade
@@ -64,6 +66,7 @@ class Part:
     origin: str
     table: VectorTable
     live: LiveIndex | None
+    home: Residence
     roads: tuple[tuple[Upgrade, bool], ...]
     scales: tuple[Upgrade, ...]
     visible: NDArray[np.int64] | None
@@ -99,11 +102,16 @@ class Part:
         rows = rows[rows >= 0]
         return rows if self.visible is None else np.intersect1d(rows, self.visible, assume_unique=True)
 
-    def nearest(self, Q: NDArray[np.float32], k: int, scan: Scan) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """(rows, uncalibrated scores) of the k nearest in sight, shapes (n_queries, min(k, len(self)))."""
+    def nearest(
+        self, Q: NDArray[np.float32], k: int, tensor: Any = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(rows, uncalibrated scores) of the k nearest in sight, shapes (n_queries, min(k, len(self))).
+
+        `tensor` holds the same queries on a GPU, if they are there.
+        """
         table = self.table
         if self.visible is None:
-            return self._of_all(Q, k, scan)
+            return self._of_all(Q, k, tensor)
         wanted = min(k, len(self.visible))
         share = len(self.visible) / max(len(table), 1)
         if share > _SPARSE:
@@ -111,7 +119,7 @@ class Part:
             seen[self.visible] = True
             width = int(k / share * 1.5) + _SPARE
             while width < len(table) / 2:
-                rows, scores = self._of_all(Q, width, scan)
+                rows, scores = self._of_all(Q, width, tensor)
                 hidden = ~seen[rows]
                 if (rows.shape[1] - hidden.sum(axis=1) >= wanted).all():
                     first = np.argsort(hidden, axis=1, kind="stable")[:, :wanted]
@@ -119,10 +127,8 @@ class Part:
                 width *= 4
         return exact.search_among(Q, table.matrix, table.items, self.visible, wanted)
 
-    def _of_all(self, Q: NDArray[np.float32], k: int, scan: Scan) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        if self.live is not None:
-            return self.live.search(self.table, Q, k)
-        return exact.search(Q, self.table.matrix, self.table.items, k, scan)
+    def _of_all(self, Q: NDArray[np.float32], k: int, tensor: Any) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return self.home.nearest(self.table, self.live, Q, k, tensor)
 
 
 class View:
@@ -145,13 +151,18 @@ class View:
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
 
-    def search(self, Q: NDArray[np.float32], k: int, scan: Scan, among: NDArray[np.int64] | None = None) -> Found:
-        """The k nearest over all parts, of some items only if `among` is given; shapes (n_queries, min(k, n))."""
+    def search(
+        self, Q: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None, tensor: Any = None
+    ) -> Found:
+        """The k nearest over all parts, of some items only if `among` is given; shapes (n_queries, min(k, n)).
+
+        `tensor` holds the queries on a GPU, if they are there.
+        """
         found: list[Found] = []
         for number, part in enumerate(self.parts):
             T = part.carried(Q)
             if among is None:
-                rows, scores = part.nearest(T, k, scan)
+                rows, scores = part.nearest(T, k, None if part.roads else tensor)
             else:
                 rows, scores = exact.search_among(T, part.table.matrix, part.table.items, part.rows_among(among), k)
             items = part.table.items[rows]

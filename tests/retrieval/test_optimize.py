@@ -102,7 +102,7 @@ def test_the_recall_told_is_that_of_queries_which_are_not_in_the_index(
         (file,) = gallery.path.glob("*.faiss")
         kept = indexfile.read(gallery.path, 1, plan, hashlib.sha256(file.read_bytes()).hexdigest())
         assert kept is not None
-        assert sorted(kept.items.tolist()) == list(range(1, len(X) + 1))
+        assert sorted(kept.entries.items.tolist()) == list(range(1, len(X) + 1))
 
 
 @pytest.mark.parametrize("kind", ["IVF64,PQ8x4fsr", "HNSW16"])
