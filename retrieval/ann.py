@@ -112,6 +112,10 @@ def candidates(index: Any, Q: NDArray[np.float32], width: int, breadth: int) -> 
     breadth : int
         ``nprobe`` of an inverted file, ``efSearch`` of a graph; no meaning for others.
     """
+    faiss, _ = loaded()
+    if isinstance(index, faiss.IndexRefine):
+        # Ranking again is the gallery's part, which knows better what is nearest and how many to look at.
+        index = faiss.downcast_index(index.base_index)
     _, labels = index.search(Q, width, params=_parameters(index, width, breadth))
     return np.asarray(labels, dtype=np.int64)
 
@@ -125,9 +129,6 @@ def _parameters(index: Any, width: int, breadth: int) -> Any:
         return faiss.SearchParametersHNSW(efSearch=max(breadth, width))
     if isinstance(index, faiss.IndexPreTransform):
         return faiss.SearchParametersPreTransform(index_params=_parameters(_within(index), width, breadth))
-    if isinstance(index, faiss.IndexRefine):
-        base = _parameters(_within(index), width, breadth)
-        return faiss.IndexRefineSearchParameters(k_factor=1.0, base_index_params=base)
     return None
 
 

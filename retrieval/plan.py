@@ -110,8 +110,11 @@ class Plan:
         return any(trial.device != "cpu" for trial in self.trials)
 
     def width_for(self, k: int) -> int:
-        """Candidates to re-rank for another k: the same share beyond it."""
-        return max(k, -(-self.width * k // self.k))
+        """Candidates to re-rank for another k: the same share beyond a larger one, no fewer for a smaller one.
+
+        Coarse codes often put the nearest vector behind a dozen others.
+        """
+        return max(k, self.width, -(-self.width * k // self.k))
 
     def to_text(self) -> str:
         """The plan as JSON, which `from_text` reads."""

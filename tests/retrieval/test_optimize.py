@@ -84,6 +84,31 @@ def use(gallery: Gallery, kind: str, monkeypatch: pytest.MonkeyPatch, recall: fl
     return gallery.optimize(recall, index=kind, progress=False)
 
 
+@pytest.mark.parametrize(
+    "kind", ["PCA16,IVF32,SQ8", "OPQ8,IVF32,PQ8x4fs", "IVF32,PQ8x4fs,RFlat", "IVF32_HNSW8,Flat", "SQ8"]
+)
+def test_factory_strings_that_wrap_an_index_are_tuned_and_searched_as_tuned(
+    kind: str, large: Gallery, data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Q = data
+    with large as gallery:
+        plan = use(gallery, kind, monkeypatch, 0.95)
+        assert plan.factory == kind
+        gallery.search(Q[0])
+        live = gallery._searcher._lives[1]
+        assert live is not None
+        index = live.index
+        assert (len(ann.breadths(index)) > 1) is ("IVF" in kind)
+        narrow, wide = (ann.candidates(index, Q, 200, breadth) for breadth in (1, 32))
+        assert bool((narrow < 0).sum() > (wide < 0).sum()) is ("IVF" in kind)
+        assert recall(gallery, X, Q) > 0.92
+        gallery.add_vectors([f"new-{row}" for row in range(len(Q))], Q)
+    with Gallery.open(large.path) as gallery:
+        found = gallery.search(Q, k=1)
+        # A code may hide a vector, as the recall says; most are seen.
+        assert np.mean([hits[0].id == f"new-{row}" for row, hits in enumerate(found)]) > 0.92
+
+
 @pytest.mark.parametrize("kind", ["HNSW4", "IVF64,SQ8"])
 def test_the_recall_told_is_that_of_queries_which_are_not_in_the_index(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
