@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def build(factory: str, X: NDArray[np.float32], *, train_on: int, rows: NDArray[
         else:
             for start in range(0, len(rows), ADDED):
                 index.add(X[rows[start : start + ADDED]])
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise ValueError(f"FAISS cannot build {factory!r}: {first_line(error)}") from error
     return index
 
@@ -87,7 +88,7 @@ def made(factory: str, dim: int) -> Any:
     faiss, _ = loaded()
     try:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise ValueError(f"FAISS cannot build {factory!r}: {first_line(error)}") from error
     inner = _within(index)
     # FAISS warns on standard error about small training sets, which is no news to the caller.
@@ -101,7 +102,7 @@ def made(factory: str, dim: int) -> Any:
 
 def first_line(error: Exception) -> str:
     """What an error of FAISS says, without its place in the source."""
-    return str(error).strip().splitlines()[-1]
+    return re.sub(r"^Error in .*? at \S+:\d+: ", "", str(error).strip().splitlines()[-1])
 
 
 def candidates(index: Any, Q: NDArray[np.float32], width: int, breadth: int) -> NDArray[np.int64]:

@@ -32,7 +32,8 @@ class GalleryIndexing(GalleryUpgrades):
         """Measure indexes on this gallery's own vectors and use the fastest that reaches a recall.
 
         Searches without a filter use it from then on, in every process; new and deleted items are seen at once.
-        Candidates come from the index, their order and scores from the gallery's own vectors.
+        Candidates come from the index, their order and scores from the gallery's own vectors. Where the gallery was
+        opened with a device that may be a GPU, kinds that run there are tried on it, and the fastest runs where it was.
 
         Parameters
         ----------
@@ -57,8 +58,10 @@ class GalleryIndexing(GalleryUpgrades):
 
         Raises
         ------
-        ValueError
-            For a recall outside (0, 1], or a string that FAISS cannot build.
+        ValueError, TypeError
+            For a recall outside (0, 1] and the like, or a string that FAISS cannot build.
+        DeviceError
+            If the gallery was opened for a GPU by name that is not there, too small, or takes no such index.
         GalleryBusyError
 
         Notes
@@ -67,6 +70,8 @@ class GalleryIndexing(GalleryUpgrades):
         or replaces some; the indexes on trial take memory one at a time, beside the best so far.
         """
         wanted = Wanted(recall, k, memory, seconds)
+        if index is not None and not isinstance(index, str):
+            raise TypeError(f"index must be a FAISS factory string such as 'IVF1024,SQ8', got {index!r}")
         kinds = None if index is None else [] if index == FLAT else [index]
         total = None if gpu.count() else 4 if index is None else 1
         with reporter(progress, unit="index", total=total) as report:

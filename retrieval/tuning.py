@@ -41,12 +41,17 @@ class Wanted:
     seconds: float
 
     def __post_init__(self) -> None:
+        for name, value in (("recall", self.recall), ("seconds", self.seconds), ("memory", self.memory or 0)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"{name} must be a number, got {value!r}")
         if not 0 < self.recall <= 1:
             raise ValueError(f"recall must be above 0 and at most 1, got {self.recall!r}")
         if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
             raise ValueError(f"k must be a positive integer, got {self.k!r}")
-        if self.seconds <= 0:
+        if not self.seconds > 0:
             raise ValueError(f"seconds must be positive, got {self.seconds!r}")
+        if self.memory is not None and self.memory < 0:
+            raise ValueError(f"memory is a number of bytes, or None for no limit, got {self.memory!r}")
 
 
 @dataclass(frozen=True)

@@ -235,9 +235,21 @@ def test_small_galleries_stay_flat_and_budgets_are_kept(
             ({"recall": 1.5}, "recall must be"),
             ({"k": 0}, "k must be"),
             ({"seconds": 0}, "seconds must be"),
-            ({"index": "Nonsense17"}, "FAISS cannot build 'Nonsense17'"),
+            ({"seconds": float("nan")}, "seconds must be"),
+            ({"memory": -1}, "memory is a number of bytes"),
+            ({"index": "Nonsense17"}, "FAISS cannot build 'Nonsense17': could not parse"),
+            ({"index": "IVF100000,Flat"}, r"FAISS cannot build 'IVF100000,Flat': Error: .*failed: Number of training"),
+            ({"index": "CAGRA64"}, "HNSW32 is its like on the CPU"),
         ]:
             with pytest.raises(ValueError, match=message):
+                gallery.optimize(progress=False, **arguments)  # type: ignore[arg-type]
+        for arguments, message in [
+            ({"index": 3}, "index must be a FAISS factory string such as 'IVF1024,SQ8', got 3"),
+            ({"recall": "high"}, "recall must be a number, got 'high'"),
+            ({"seconds": "a"}, "seconds must be a number"),
+            ({"memory": "1 GB"}, "memory must be a number, got '1 GB'"),
+        ]:
+            with pytest.raises(TypeError, match=message):
                 gallery.optimize(progress=False, **arguments)  # type: ignore[arg-type]
         assert gallery.optimize(progress=False, index="HNSW8", queries=np.eye(DIM)).k == 10
 
