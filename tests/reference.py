@@ -11,10 +11,10 @@ import numpy as np
 
 from vsa.atoms import GRAM_SHARE, LEAF_UNIT, WORD_UNIT, analyse, exact_share, prior
 from vsa.binding import Binding
-from vsa.making import MEMBER_FACTOR
+from vsa.factors import MEMBER_FACTOR
 from vsa.operators import step_name
 from vsa.shares import Shares
-from vsa.tokens import grams
+from vsa.tokens import WHOLE, grams, word_name
 
 
 def sign_atom(name: bytes, seed: int, dim: int) -> np.ndarray:
@@ -59,7 +59,7 @@ def naive_sum(
     own, shared = _leaf(value, binding)
     bound = shares.bound * path @ (own + shared) + shares.position * place @ (own + shared)
     # The factor is float32 there too: halves must round alike.
-    return np.rint(np.float32(MEMBER_FACTOR**arrays_above) * np.float32(bound + shares.anywhere * shared))
+    return np.rint(np.float32(MEMBER_FACTOR ** min(arrays_above, 5)) * np.float32(bound + shares.anywhere * shared))
 
 
 def _leaf(value: Any, binding: Binding[Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +69,7 @@ def _leaf(value: Any, binding: Binding[Any]) -> tuple[np.ndarray, np.ndarray]:
         own += np.rint(share * LEAF_UNIT) * sign_atom(name, binding.seed, binding.dim)
     for word, count in leaf.words.items():
         for name, share in spelling(word):
-            weight = np.rint(share * prior(name) * WORD_UNIT)
+            weight = np.rint(share * (1.0 if word[0] == WHOLE else prior(name)) * WORD_UNIT)
             shared += count * weight * sign_atom(name, binding.seed, binding.dim)
     return own, shared
 
@@ -77,7 +77,7 @@ def _leaf(value: Any, binding: Binding[Any]) -> tuple[np.ndarray, np.ndarray]:
 def spelling(word: str) -> list[tuple[bytes, float]]:
     """Atoms of one word and their shares: its own, then its n-grams, together of norm `GRAM_SHARE`."""
     parts = Counter(grams(word))
-    atoms = [(b"w" + word.encode(), 1.0)]
+    atoms = [(word_name(word), 1.0)]
     if parts:
         share = GRAM_SHARE / math.sqrt(sum(parts.values()))
         atoms += [(b"g" + gram.encode(), share * math.sqrt(count)) for gram, count in parts.items()]

@@ -16,11 +16,11 @@ import numpy as np
 from scipy import sparse
 
 from vsa.atoms import GRAM_SHARE, LEAF_UNIT, WORD_UNIT, analyse, exact_share, prior
-from vsa.making import MEMBER_FACTOR
+from vsa.factors import PathFactors, id_factors
 from vsa.paths import Path, format_path
 from vsa.shares import Shares
 from vsa.statistics import Statistics, rarity
-from vsa.tokens import grams
+from vsa.tokens import WHOLE, grams, word_name
 
 Terms = dict[bytes, float]
 
@@ -44,6 +44,8 @@ class SparseOracle:
         self._statistics = statistics
         self._scales = statistics.scales() if statistics else {}
         self._shares = shares or Shares()
+        self._times = statistics.spreads_of_times() if statistics else {}
+        self._factors = PathFactors(id_factors(statistics, self._shares) if statistics else {})
         self._arrays = arrays
         self._columns: dict[tuple[Path | None, bytes], int] = {}
         self._words: dict[str, Terms] = {}
@@ -65,7 +67,7 @@ class SparseOracle:
 
     def _record(self, record: Any) -> Iterator[tuple[tuple[Path | None, bytes], float]]:
         for path, place, value in self._leaves(record, (), ()):
-            factor = MEMBER_FACTOR ** path.count(None)
+            factor = self._factors.of(path)
             own, words = self._terms(path, value)
             for terms in (own, words):
                 for atom, weight in terms.items():
@@ -88,7 +90,7 @@ class SparseOracle:
 
     def _terms(self, path: Path, value: Any) -> tuple[Terms, Terms]:
         """Weights of the atoms that belong to the path alone, and of those that count anywhere too."""
-        leaf = analyse(value, self._scales.get(format_path(path)))
+        leaf = analyse(value, self._scales.get(format_path(path)), self._times.get(format_path(path), 1.0))
         known = None
         if self._statistics is not None:
             name = leaf.exact
@@ -107,9 +109,9 @@ class SparseOracle:
         if word not in self._words:
             parts = Counter(grams(word))
             share = GRAM_SHARE / math.sqrt(max(1, sum(parts.values())))
-            shares = {b"w" + word.encode(): 1.0}
+            shares = {word_name(word): 1.0}
             shares |= {b"g" + gram.encode(): share * math.sqrt(count) for gram, count in parts.items()}
-            rare = self._rarities(list(shares))
+            rare = [1.0] if word[0] == WHOLE else self._rarities(list(shares))
             self._words[word] = {
                 atom: float(np.rint(part * r * WORD_UNIT)) for (atom, part), r in zip(shares.items(), rare, strict=True)
             }

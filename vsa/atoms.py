@@ -21,13 +21,16 @@ from vsa.histogram import Scale
 from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, log2
 from vsa.statistics import position
 from vsa.times import days
-from vsa.tokens import words
+from vsa.tokens import WHOLE, words
 
 WORD_UNIT = 48
 """Weight of a word's own atom where the word is as rare as can be."""
 
 COUNT_UNIT = 128
 """Weight of a leaf's only word, before length saturation."""
+
+NUMERAL_WEIGHT = COUNT_UNIT // 8
+"""Weight of a number as a word: enough to be found by, whichever field it stands in."""
 
 YEAR_WEIGHT = COUNT_UNIT // 8
 """Weight of a date's year as a word: enough to be found by, too little to bend the likeness of dates."""
@@ -42,6 +45,7 @@ SATURATION = 0.8
 EXACT_SHARE = 0.5
 EXACT_NUMBER_SHARE = 0.25
 LEVEL_SHARE = 0.7
+LEAST_SPREAD = 0.05
 MAGNITUDE_SHARE = 0.35
 
 _FIRST_FLOAT = 2.0**64
@@ -58,13 +62,18 @@ class Leaf:
     Attributes
     ----------
     words : dict of str to int
-        Folded words with their weights.
+        Folded words with their weights; with `WHOLE` before those that are not spelled.
     exact : bytes
         Name of the exact value's atom.
     levels : dict of bytes to float
         Names of the soft levels of a number or time, and their weights in units of `LEAF_UNIT`.
     number : float or None
         The number that the value is, for its field's statistics.
+    when : float or None
+        The time that the value is, in days, for its field's statistics.
+    spread : float or None
+        Of numbers and times, how much their field's values tell records apart, 0 to 1; the exact value's atom is
+        weighed by it, and by its own rarity where it is None.
     """
 
     # Dictionaries of plain values cost the garbage collector nothing, as lists of pairs do.
@@ -72,6 +81,8 @@ class Leaf:
     exact: bytes
     levels: dict[bytes, float] = field(default_factory=dict)
     number: float | None = None
+    when: float | None = None
+    spread: float | None = None
 
     @property
     def is_text(self) -> bool:
@@ -79,7 +90,7 @@ class Leaf:
         return self.exact[:1] == b"x"
 
 
-def analyse(value: Any, scale: Scale | None = None) -> Leaf:
+def analyse(value: Any, scale: Scale | None = None, spread: float = 1.0) -> Leaf:
     """The atoms of a scalar or an empty container.
 
     Parameters
@@ -88,14 +99,19 @@ def analyse(value: Any, scale: Scale | None = None) -> Leaf:
         Already checked to be JSON.
     scale : Scale, optional
         What was learned of the field's numbers.
+    spread : float
+        How much the field's times tell records apart, from 0 to 1.
     """
     if type(value) is str and value:
-        return _text(value, scale)
+        return _text(value, scale, max(spread, LEAST_SPREAD))
     for kind, name in _CONSTANTS:
         if value == kind and type(value) is type(kind):
             return Leaf({}, b"c" + name.encode())
     name = numeral(value)
-    leaf = Leaf({name.lstrip("-"): COUNT_UNIT // 4}, b"n" + name.encode(), number=float(value))
+    # All numbers of a field have one length: else a common one would be nearer to far numbers than a rare one is.
+    spread = 1.0 if scale is None else max(scale.spread, LEAST_SPREAD)
+    leaf = Leaf({}, b"n" + name.encode(), number=float(value), spread=spread)
+    leaf.words = {WHOLE + name: max(1, round(NUMERAL_WEIGHT * spread))}
     leaf.levels = _levels(float(value), scale)
     return leaf
 
@@ -117,24 +133,30 @@ def numeral(value: int | float) -> str:
 
 def _levels(value: float, scale: Scale | None) -> dict[bytes, float]:
     """Soft levels of a number: cells on the ladder of its field's scale."""
-    share = LEVEL_SHARE * (1.0 if scale is None else scale.spread) / math.sqrt(len(NUMBER_GRIDS))
+    spread = 1.0 if scale is None else max(scale.spread, LEAST_SPREAD)
+    share = LEVEL_SHARE * spread / math.sqrt(len(NUMBER_GRIDS))
     found = {
         b"l%d,%d" % (grid, node): share * weight for grid, node, weight in cells(position(value, scale), NUMBER_GRIDS)
     }
-    if scale is None and 0.0 < abs(value) < 1.0:
-        sign = b"+" if value > 0 else b"-"
-        for _, node, weight in cells(log2(abs(value)), (1.0,)):
-            found[b"m%s%d" % (sign, node)] = MAGNITUDE_SHARE * weight
+    if scale is None:
+        if 0.0 < abs(value) < 1.0:
+            sign = b"+" if value > 0 else b"-"
+            for _, node, weight in cells(log2(abs(value)), (1.0,)):
+                found[b"m%s%d" % (sign, node)] = MAGNITUDE_SHARE * weight
+        else:
+            # Of the same length, and like no other: a number without a magnitude must not seem nearer for it.
+            found[b"m=" + numeral(value).encode()] = MAGNITUDE_SHARE
     return found
 
 
-def _text(text: str, scale: Scale | None) -> Leaf:
+def _text(text: str, scale: Scale | None, spread: float) -> Leaf:
     leaf = Leaf({}, b"x" + text.encode())
     when = days(text)
     if when is not None:
         # Days and hours are digits that come again every month: as words they would make far times alike.
-        leaf.words = {text[:4]: YEAR_WEIGHT}
-        share = LEVEL_SHARE / math.sqrt(len(DAY_GRIDS))
+        leaf.words = {WHOLE + text[:4]: max(1, round(YEAR_WEIGHT * spread))}
+        leaf.when, leaf.spread = when, spread
+        share = LEVEL_SHARE * spread / math.sqrt(len(DAY_GRIDS))
         leaf.levels = {b"d%d,%d" % (grid, node): share * weight for grid, node, weight in cells(when, DAY_GRIDS)}
         return leaf
     found = words(text)
@@ -160,10 +182,16 @@ def exact_share(leaf: Leaf, rarity: float | None) -> float:
     ----------
     rarity : float or None
         That of the exact value, from 0 to 1, or None where nothing was fitted.
+
+    Notes
+    -----
+    Numbers and times of a field have one weight, so that their likeness falls with distance and nothing else.
     """
     if leaf.exact[:1] == b"c":
         return PRIOR[leaf.exact[1:].decode()] if rarity is None else max(rarity, 0.01)
     share = EXACT_SHARE if leaf.is_text else EXACT_NUMBER_SHARE
+    if leaf.spread is not None:
+        return share * leaf.spread
     return share * (1.0 if rarity is None else max(rarity, 0.01))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsa.leaves import POSITIONS, Arrays
-from vsa.making import MEMBER_FACTOR, LeafMaker
+from vsa.making import LeafMaker
 from vsa.paths import MEMBER, Path
 from vsa.places import Place
 from vsa.shares import Shares
@@ -104,7 +104,7 @@ def candidates(
     """A closed set of equally likely values at a path, there with probability `present`."""
     atoms, words = maker.unbound(path, values)
     bag: Path = tuple(MEMBER if isinstance(step, int) else step for step in path)
-    factor = MEMBER_FACTOR ** bag.count(MEMBER)
+    factor = maker.factors.of(bag)
     numbered = arrays is Arrays.SEQUENCE or all(not isinstance(step, int) or step < POSITIONS for step in path)
     if bag.count(MEMBER) == 0 or arrays is Arrays.BAG or not numbered:
         copies = [(bag, factor * (shares.bound + shares.position))]

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsa.atoms import LEAF_UNIT, WORD_UNIT, Leaf, analyse, exact_share
+from vsa.atoms import LEAF_UNIT, WORD_UNIT, Leaf, exact_share
 from vsa.explaining import checked_query
-from vsa.leaves import Claimed, Node
+from vsa.leaves import Node
 from vsa.levels import DAY_GRIDS, NUMBER_GRIDS
-from vsa.making import MEMBER_FACTOR, LeafMaker, exact_name
-from vsa.paths import MEMBER, format_path
+from vsa.making import LeafMaker, exact_name
+from vsa.paths import format_path
 from vsa.shares import Shares
 from vsa.statistics import rarity
+from vsa.tokens import WHOLE, word_name
 from vsa.typed import typed_rows
 
 Rows = npt.NDArray[np.float32]
@@ -92,13 +93,13 @@ def _pulled(q: Floats, maker: LeafMaker, shares: Shares, node: Node) -> tuple[Fl
         bound *= shares.bound + shares.position
     else:
         bound = shares.bound * bound + shares.position * maker.unbind(node.place, single)[0].astype(np.float64)
-    factor = MEMBER_FACTOR ** node.path.count(MEMBER)
+    factor = maker.factors.of(node.path)
     return factor * bound, factor * shares.anywhere * q
 
 
 def _tokens(maker: LeafMaker, node: Node, value: Any, spoken: bool) -> Iterator[tuple[list[str], Rows, bool]]:
     """Blocks of (labels, rows before binding, whether they are words) of an ordinary leaf."""
-    leaf = analyse(None if type(value) is Claimed else value, maker._scales.get(format_path(node.path)))
+    leaf = maker.analysed(node.path, [value])[0]
     known: float | None = None
     if maker._statistics is not None:
         known = rarity(maker._statistics.tokens.of([exact_name(node, leaf)]), maker._statistics.records)[0]
@@ -110,14 +111,15 @@ def _tokens(maker: LeafMaker, node: Node, value: Any, spoken: bool) -> Iterator[
     for at in range(0, len(words), _AT_ONCE):
         some = words[at : at + _AT_ONCE]
         whole = maker._word_sums([Leaf({word: leaf.words[word]}, b"") for word in some])
-        names = [b"w" + word.encode() for word in some]
-        rare = np.rint(np.array(maker._rarity_of_words(names)) * WORD_UNIT)
+        names = [word_name(word) for word in some]
+        rare = np.rint(np.array(maker.rarity_of_words(some)) * WORD_UNIT)
         weights = [leaf.words[word] for word in some]
         own = maker._named_sums(
             [[(name, r * w / LEAF_UNIT)] for name, r, w in zip(names, rare.tolist(), weights, strict=True)]
         )
-        yield [f"word {word}" for word in some], own, True
-        yield [f"n-grams {word}" for word in some], whole - own, True
+        labels = [word.lstrip(WHOLE) for word in some]
+        yield [f"word {label}" for label in labels], own, True
+        yield [f"n-grams {label}" for label in labels], whole - own, True
 
 
 def _level_label(name: bytes) -> str:

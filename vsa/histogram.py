@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,7 @@ class Histogram:
         a quarter of the centre.
         """
         order = sorted(self.buckets)
-        total = sum(self.buckets.values())
+        total = self.total
 
         def quantile(numerator: int, denominator: int) -> float:
             seen = 0
@@ -82,8 +83,25 @@ class Histogram:
             width = (quantile(39, 40) / 2 - quantile(1, 40) / 2) / (3.92 / 2)
         if width <= 0:
             width = abs(centre) / 4
-        spread = 1.0 - sum(times * times for times in self.buckets.values()) / (total * total)
-        return Scale(centre, min(max(width, 1e-300), 1e300) if width else 1.0, spread)
+        return Scale(centre, min(max(width, 1e-300), 1e300) if width else 1.0, self.spread)
+
+    def values(self) -> Iterator[float]:
+        """The middles of the buckets, in order; the numbers themselves where `shift` is 0."""
+        return (self._middle(bucket) for bucket in sorted(self.buckets))
+
+    def counts(self) -> Iterator[int]:
+        """How many numbers lie in each bucket, in order."""
+        return (self.buckets[bucket] for bucket in sorted(self.buckets))
+
+    @property
+    def total(self) -> int:
+        """Numbers counted."""
+        return sum(self.buckets.values())
+
+    @property
+    def spread(self) -> float:
+        """How much the values tell records apart, from 0 to 1: the chance that two of them differ."""
+        return 1.0 - sum(times * times for times in self.buckets.values()) / self.total**2
 
     def _middle(self, bucket: int) -> float:
         first = bucket << self.shift

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from vsa.atoms import GRAM_SHARE, LEAF_UNIT, WORD_UNIT, Leaf, analyse, exact_share, prior
 from vsa.binding import Binding
 from vsa.errors import FieldError
+from vsa.factors import PathFactors, id_factors
 from vsa.fields.base import Atoms, Field, Space
 from vsa.hashing import packed_signs, prefix, unpack_signs
 from vsa.leaves import Claimed, Node
@@ -22,15 +23,10 @@ from vsa.shares import Shares
 from vsa.signcache import SignCache
 from vsa.statistics import Statistics, rarity
 from vsa.table import RowTable
-from vsa.tokens import grams
+from vsa.tokens import WHOLE, grams, word_name
 from vsa.typed import typed_rows
 
 Rows = npt.NDArray[np.float32]
-
-MEMBER_FACTOR = 0.4
-"""Weight of a leaf per array that it is a member of: a tree of a hundred names must not drown the title.
-
-It hangs on the path alone, so that a record stays a sum over its leaves."""
 
 EXACT = float(1 << 24)
 """Whole numbers below this are exact in float32."""
@@ -62,6 +58,8 @@ class LeafMaker:
     ----------
     peak : float
         Largest entry of any row made so far.
+    factors : PathFactors
+        How much the leaves at a path weigh.
     """
 
     def __init__(
@@ -79,11 +77,13 @@ class LeafMaker:
         self._shares = shares
         self._statistics = statistics
         self._scales = statistics.scales() if statistics else {}
+        self._times = statistics.spreads_of_times() if statistics else {}
+        self.factors = PathFactors(id_factors(statistics, shares) if statistics else {})
         self._atoms = prefix("atom", binding.seed)
         self._words: RowTable[None] = RowTable(binding.dim, max(2 * _WORDS_AT_ONCE, cache_bytes // (4 * binding.dim)))
         self._word_rows: dict[str, int] = {}
         self._grams: SignCache[str] = SignCache(
-            self._atoms, binding.dim, atom=_gram_name, rarities=self._rarity_of_words, most=_GRAMS_KEPT
+            self._atoms, binding.dim, atom=_gram_name, rarities=self._rarity_of_names, most=_GRAMS_KEPT
         )
         self._levels: SignCache[bytes] = SignCache(
             self._atoms, binding.dim, atom=bytes, rarities=lambda names: [1.0] * len(names), most=_LEVELS_KEPT
@@ -126,9 +126,7 @@ class LeafMaker:
         leaves: list[Leaf] = []
         blocks: list[tuple[Node, int, int]] = []
         for node, members in groupby(places, key=_node_of):
-            scale = self._scales.get(format_path(node.path)) if self._scales else None
-            # An object or array that a field took has no ordinary leaf: what stands in for it gets weight 0.
-            leaves += [analyse(None if type(value) is Claimed else value, scale) for _, value in members]
+            leaves += self.analysed(node.path, [value for _, value in members])
             blocks.append((node, blocks[-1][2] if blocks else 0, len(leaves)))
         if typed is not None:
             for i in np.flatnonzero(typed.read).tolist():
@@ -138,6 +136,13 @@ class LeafMaker:
         if typed is not None:
             typed.join(own, shared)
         return own, shared, blocks
+
+    def analysed(self, path: Path, values: Iterable[Any]) -> list[Leaf]:
+        """The atoms of values at a path, by what was learned of it."""
+        text = format_path(path) if self._statistics is not None else ""
+        scale, spread = self._scales.get(text), self._times.get(text, 1.0)
+        # An object or array that a field took has no ordinary leaf: what stands in for it gets weight 0.
+        return [analyse(None if type(value) is Claimed else value, scale, spread) for value in values]
 
     def _bound(self, node: Node, block: Rows, anywhere: Rows) -> Rows:
         """Rows of leaves at one node: ``(B · M_path + P · M_place) block + anywhere``, weighed by the path."""
@@ -150,10 +155,10 @@ class LeafMaker:
             placed *= np.float32(self._shares.position)
             bound += placed
         bound += anywhere
-        fan_outs = node.path.count(MEMBER)
-        if fan_outs:
-            bound *= np.float32(MEMBER_FACTOR**fan_outs)
-        if fan_outs or not self._binding.exact:
+        factor = self.factors.of(node.path)
+        if factor != 1.0:
+            bound *= np.float32(factor)
+        if factor != 1.0 or not self._binding.exact:
             np.rint(bound, out=bound)
         return bound
 
@@ -162,6 +167,12 @@ class LeafMaker:
         node = Node(tuple(MEMBER if isinstance(step, int) else step for step in path), path, self._fields)
         own, shared, _ = self._parts([(node, value) for value in values])
         return own + shared, shared
+
+    def products(self, names: list[bytes], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """(n,) inner products of sign atoms, given by name, with a vector (dim,)."""
+        columns, packed, _ = self._levels.of(names)
+        found: npt.NDArray[np.float64] = (unpack_signs(packed, self._binding.dim) @ y).astype(np.float64)
+        return found[columns]
 
     def bind(self, path: Path, X: Rows) -> Rows:
         """(n, dim) float32: rows multiplied by the path's operator."""
@@ -221,12 +232,22 @@ class LeafMaker:
                 distinct.append(len(counts))
         columns, packed, rare = self._grams.of(pieces)
         shares = np.repeat(GRAM_SHARE / np.sqrt(np.maximum(totals, 1)), distinct) * roots
-        names = [b"w" + word.encode() for word in words]
         return self._headed_sums(
-            names, np.array(self._rarity_of_words(names)), distinct, columns, packed, shares * rare[columns], WORD_UNIT
+            [word_name(word) for word in words],
+            np.array(self.rarity_of_words(words)),
+            distinct,
+            columns,
+            packed,
+            shares * rare[columns],
+            WORD_UNIT,
         )
 
-    def _rarity_of_words(self, names: list[bytes]) -> Sequence[float]:
+    def rarity_of_words(self, words: list[str]) -> list[float]:
+        """How rare words are, from 0 to 1; those that stand for numbers and times are weighed by their field alone."""
+        known = self._rarity_of_names([word_name(word) for word in words])
+        return [1.0 if word[0] == WHOLE else rare for word, rare in zip(words, known, strict=True)]
+
+    def _rarity_of_names(self, names: list[bytes]) -> Sequence[float]:
         if self._statistics is None:
             return [prior(name) for name in names]
         return rarity(self._statistics.tokens.of(names), self._statistics.records)

@@ -16,8 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsa.histogram import Histogram, Scale
+from vsa.histogram import Scale
+from vsa.least import Least
 from vsa.levels import compress, log2
+from vsa.path_counts import PathCounts
+from vsa.paths import parse_path
 
 ROWS = 2
 WIDTH = 1 << 19
@@ -37,8 +40,18 @@ class Counts:
     @staticmethod
     def buckets(tokens: Iterable[bytes]) -> npt.NDArray[np.int64]:
         """(n, 2) columns of the tokens' counters."""
+        return Counts.columns(Counts.hashes(tokens))
+
+    @staticmethod
+    def hashes(tokens: Iterable[bytes]) -> npt.NDArray[np.uint64]:
+        """(n,) 64-bit hashes of tokens."""
         hashed = b"".join([hashlib.blake2b(token, digest_size=8).digest() for token in tokens])
-        halves = np.frombuffer(hashed, "<u4").reshape(-1, ROWS).astype(np.int64)
+        return np.frombuffer(hashed, "<u8").astype(np.uint64)
+
+    @staticmethod
+    def columns(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """(n, 2) columns of the counters of tokens given by their hashes."""
+        halves = hashes.astype("<u8").view("<u4").reshape(-1, ROWS).astype(np.int64)
         halves &= WIDTH - 1
         return halves
 
@@ -49,7 +62,10 @@ class Counts:
 
     def of(self, tokens: Iterable[bytes]) -> npt.NDArray[np.int64]:
         """(n,) estimated document frequencies."""
-        buckets = self.buckets(tokens)
+        return self.at(self.buckets(tokens))
+
+    def at(self, buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(n,) estimated document frequencies of tokens by their columns (n, 2)."""
         found: npt.NDArray[np.int64] = np.minimum(self.table[0, buckets[:, 0]], self.table[1, buckets[:, 1]])
         return found
 
@@ -64,34 +80,45 @@ class Statistics:
         Records counted.
     tokens : Counts
         Records that hold a token.
-    numbers : dict of str to Histogram
-        Of the numbers at each path; at most 4,096 paths.
+    kept : Least
+        Counts by path, of at most 4,096 paths: those of least hash.
     """
 
     records: int = 0
     tokens: Counts = field(default_factory=Counts)
-    numbers: dict[str, Histogram] = field(default_factory=dict)
+    kept: Least[str, PathCounts] = field(default_factory=lambda: Least(MAX_PATHS))
 
-    def add_numbers(self, path: str, value: float, times: int) -> None:
-        """Count a number that stands at a path, so many times."""
-        histogram = self.numbers.get(path)
-        if histogram is None:
-            if len(self.numbers) >= MAX_PATHS:
-                return
-            histogram = self.numbers[path] = Histogram()
-        histogram.add(value, times)
+    @property
+    def paths(self) -> dict[str, PathCounts]:
+        """Counts by path."""
+        return self.kept.values
+
+    def at(self, path: str) -> PathCounts | None:
+        """The counts of a path, to add to; None where it is one too many."""
+        counts = self.paths.get(path)
+        if counts is None and self.kept.admits(path):
+            counts = PathCounts()
+            self.kept.add(path, counts)
+        return counts
 
     def scales(self) -> dict[str, Scale]:
         """Centre, robust scale and spread of each path's numbers."""
-        return {path: histogram.scale() for path, histogram in self.numbers.items()}
+        return {path: counts.numbers.scale() for path, counts in self.paths.items() if counts.numbers.buckets}
+
+    def spreads_of_times(self) -> dict[str, float]:
+        """How much each path's times tell records apart, from 0 to 1."""
+        return {path: counts.times.spread for path, counts in self.paths.items() if counts.times.buckets}
 
     def merge(self, other: Statistics) -> Statistics:
         """The statistics of both samples together; neither is changed."""
-        numbers = {path: histogram.merge(Histogram()) for path, histogram in self.numbers.items()}
-        for path, histogram in other.numbers.items():
-            numbers[path] = numbers.get(path, Histogram()).merge(histogram)
         total = Counts(self.tokens.table + other.tokens.table)
-        return Statistics(self.records + other.records, total, numbers)
+        merged = Statistics(self.records + other.records, total)
+        for part in (self, other):
+            for path, counts in part.paths.items():
+                held = merged.paths.get(path, PathCounts())
+                if merged.kept.admits(path):
+                    merged.kept.add(path, held.merge(counts))
+        return merged
 
     def to_state(self) -> dict[str, Any]:
         """JSON-ready state: the sketch as zlib-compressed little-endian int64 in Base64."""
@@ -99,7 +126,7 @@ class Statistics:
         return {
             "records": self.records,
             "tokens": base64.b64encode(packed).decode(),
-            "numbers": {path: histogram.to_state() for path, histogram in sorted(self.numbers.items())},
+            "paths": {path: counts.to_state() for path, counts in sorted(self.paths.items())},
         }
 
     @classmethod
@@ -118,12 +145,18 @@ class Statistics:
         except zlib.error as error:
             raise ValueError(f"the token counts do not unpack: {error}") from error
         table = np.frombuffer(packed, "<i8").reshape(ROWS, WIDTH).astype(np.int64)
-        records, saved = state["records"], state["numbers"]
+        records, saved = state["records"], state["paths"]
         if type(records) is not int or records < 1 or table.min() < 0:
             raise ValueError(f"expected counts from 0 and at least one record, got {records!r} records")
         if not isinstance(saved, dict):
-            raise TypeError(f"expected histograms by path, got {type(saved).__name__}")
-        return cls(records, Counts(table), {path: Histogram.from_state(part) for path, part in saved.items()})
+            raise TypeError(f"expected counts by path, got {type(saved).__name__}")
+        if len(saved) > MAX_PATHS:
+            raise ValueError(f"expected {MAX_PATHS:,} paths at most, got {len(saved):,}")
+        found = cls(records, Counts(table))
+        for path, part in saved.items():
+            parse_path(path)
+            found.kept.add(path, PathCounts.from_state(part))
+        return found
 
 
 def rarity(frequency: npt.NDArray[np.int64], records: int) -> list[float]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from enum import IntEnum
 
 GRAM_SIZES = (3, 4)
+WHOLE = "#"
+"""Stands before a word that is not spelled: the digits of numbers, which would make far numbers alike."""
+
 LONGEST_SPELLED = 64
 """Longer words (Base64, hashes in full) keep the n-grams of their first and last 32 characters."""
 
@@ -101,7 +105,7 @@ def grams(word: str) -> list[str]:
     >>> grams("sony")
     ['<so', 'son', 'ony', 'ny>', '<son', 'sony', 'ony>']
     """
-    if is_opaque(word):
+    if word[0] == WHOLE or is_opaque(word):
         return []
     if len(word) > LONGEST_SPELLED:
         half = LONGEST_SPELLED // 2
@@ -111,6 +115,28 @@ def grams(word: str) -> list[str]:
 
 def _grams(spelling: str) -> list[str]:
     return [spelling[i : i + n] for n in GRAM_SIZES for i in range(len(spelling) - n + 1)]
+
+
+def word_name(word: str) -> bytes:
+    """Name of a word's own atom, spelled or not."""
+    return b"w" + word.lstrip(WHOLE).encode()
+
+
+class Kind(IntEnum):
+    """What a folded word looks like."""
+
+    PLAIN = 0
+    CODE = 1
+    """It holds a digit."""
+    OPAQUE = 2
+    """A UUID or hash, which has no n-grams."""
+
+
+def kind(word: str) -> Kind:
+    """What a folded word looks like."""
+    if is_opaque(word):
+        return Kind.OPAQUE
+    return Kind.CODE if any(map(str.isdigit, word)) else Kind.PLAIN
 
 
 def is_opaque(word: str) -> bool:
