@@ -1,8 +1,9 @@
 """Parts that measure the gallery, each of which writes its own sections of RESULTS.md.
 
-    python -m benchmarks.gallery                           # all parts but `million`, the peers that are installed
+    python -m benchmarks.gallery                           # all parts but two, the peers that are installed
     python -m benchmarks.gallery indexed --data smooth     # one part, one data set
     python -m benchmarks.gallery million                   # some ten minutes
+    python -m benchmarks.gallery safety                    # kills, readers, altered bytes; some twenty minutes
 
 Peers: hnswlib, usearch, lancedb, pyarrow and chromadb, in an environment of their own.
 """
@@ -19,20 +20,21 @@ from pathlib import Path
 from benchmarks.gallery import data, results
 
 PARTS = ("indexed", "exact", "filters", "embedded")
+APART = ("million", "safety")
 DATA = {"indexed": data.NAMES, "exact": data.NAMES, "filters": ("clustered",), "embedded": ("clustered",)}
 
 
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gallery", description=__doc__.split("\n")[0])
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join((*PARTS, 'million'))}; all but the last by default")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join((*PARTS, *APART))}; all but the last two by default")
     parser.add_argument("--data", choices=data.NAMES, action="append", help="only on these vectors")
     parser.add_argument("--cache", type=Path, help="where vectors are kept, to be used again")
     parser.add_argument("--quick", action="store_true", help="a tenth of the vectors, nothing written to RESULTS.md")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("RESULTS.md"))
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    unknown = set(given.parts) - {*PARTS, "million"}
+    unknown = set(given.parts) - {*PARTS, *APART}
     if unknown:
         parser.error(f"unknown part {min(unknown)!r}")
     cache = given.cache or Path(tempfile.gettempdir()) / "gallery-vectors"
@@ -60,6 +62,10 @@ def _run(part: str, name: str, cache: Path, quick: bool, file: Path) -> None:
         from benchmarks.gallery import million
 
         title, body = "A million vectors", million.run(quick)
+    elif part == "safety":
+        from benchmarks.gallery import safety
+
+        title, body = "Kills, readers, altered bytes", safety.run(quick)
     else:
         # A gallery is imported first, so that FAISS's BLAS is told of the processor by it.
         from benchmarks.gallery import embedded, exactly, filters, indexed
