@@ -40,6 +40,11 @@ def rate(times: Times, name: str, n: int) -> float:
     return n / statistics.median(times[name])
 
 
+def best_rate(times: Times, name: str, n: int) -> float:
+    """As `rate` in the best round: what is left where other programs disturb some rounds."""
+    return n / min(times[name])
+
+
 def shares(found: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
     """For each query the share of its true neighbours that were found; both of shape (n_queries, k)."""
     hits = (found[:, :, None] == truth[:, None, :]).any(axis=1)
