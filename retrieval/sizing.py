@@ -69,7 +69,7 @@ def estimate(n: int, dim: int, *, storage: str = "float32", payload: float = 0.0
     """
     if n < 0 or dim < 1 or payload < 0:
         raise ValueError(f"n and payload cannot be negative and dim must be positive, got {n}, {payload}, {dim}")
-    codes = _index_bytes(n, dim, index)
+    codes = index_bytes(n, dim, index)
     row = dim * (4 if Storage(storage) is Storage.FLOAT32 else 2)
     return Estimate(
         disk=int(n * (row + _DISK_ROW + 1.1 * payload)) + codes,
@@ -100,7 +100,14 @@ def gpu_bytes(n: int, dim: int, index: str, *, half: bool = False) -> int:
     return int(n * (8 + code) + lists * (16 * code + 4 * dim + 4))
 
 
-def _index_bytes(n: int, dim: int, index: str) -> int:
+def index_bytes(n: int, dim: int, index: str) -> int:
+    """Bytes that an index on the CPU takes beyond the vectors, to about a fifth.
+
+    Raises
+    ------
+    ValueError
+        For an index that there is no formula for.
+    """
     if index == FLAT:
         return 0
     labels = 16 * n

@@ -18,6 +18,7 @@ from retrieval.kinds import Contender, contenders
 from retrieval.liveindex import LiveIndex
 from retrieval.plan import FLAT, Plan, Trial
 from retrieval.progress import Progress
+from retrieval.sizing import index_bytes
 from retrieval.table import sized
 from retrieval.vectors import VectorTable
 
@@ -156,6 +157,9 @@ def optimize(
         if spent > wanted.seconds and chosen is not None:
             remarks.append(f"{contender}: not tried, {spent:.0f} of {wanted.seconds:.0f} s were spent")
             continue
+        if not contender.place.gpus and _far_too_large(contender.factory, table, wanted):
+            remarks.append(f"{contender}: not built, it would take far more than the {sized(wanted.memory or 0)} allowed")
+            continue
         try:
             live, trial = _tried(contender, table, asked, wanted, without)
         except RuntimeError as error:
@@ -190,6 +194,17 @@ def optimize(
         best.plan = plan
         best.follow(table)
     return plan, best
+
+
+def _far_too_large(factory: str, table: VectorTable, wanted: Wanted) -> bool:
+    """Whether an index is sure to take more memory than is allowed, which shows before it is built."""
+    if wanted.memory is None:
+        return False
+    try:
+        return index_bytes(len(table), table.model.dim, factory) > 1.5 * wanted.memory
+    except ValueError:
+        # There is no formula for it; building it will tell.
+        return False
 
 
 def _tried(

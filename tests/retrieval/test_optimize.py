@@ -350,3 +350,18 @@ def test_breadths_rise_in_small_steps_to_all_there_is(factory: str, last: int) -
     breadths = ann.breadths(ann.build(factory, X, train_on=len(X)))
     assert breadths[-1] == last
     assert all(a < b <= max(a + 1, 1.34 * a) for a, b in itertools.pairwise(breadths))
+
+
+def test_an_index_far_beyond_the_memory_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    build = ann.build
+    monkeypatch.setattr(
+        ann, "build", lambda factory, *rest, **more: built.append(factory) or build(factory, *rest, **more)
+    )
+    X = unit(np.random.default_rng(0).standard_normal((6_000, 16)))
+    with Gallery.create(tmp_path / "g", dim=16) as gallery:
+        gallery.add_vectors(range(len(X)), X)
+        plan = gallery.optimize(memory=400_000)
+    assert any(factory.startswith("IVF") for factory in built)
+    assert "HNSW32" not in built
+    assert any("HNSW32: not built, it would take far more than the 400.0 kB allowed" in line for line in plan.remarks)
