@@ -300,3 +300,29 @@ def test_float16_storage_gives_unit_rows_and_half_the_file(tmp_path: Path) -> No
             assert [hit[0].id for hit in hits] == [str(number) for number in range(50)]
         sizes[storage] = (tmp_path / storage / "gallery.sqlite").stat().st_size
     assert sizes["float16"] < 0.65 * sizes["float32"]
+
+
+def test_more_ids_than_one_statement_takes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    X = unit(rng.standard_normal((2_500, 8)))
+    names = [f"n{row}" for row in rng.permutation(2_500)]
+    with Gallery.create(tmp_path / "g", dim=8) as gallery:
+        gallery.add_vectors(names, X, range(2_500))
+        gone = set(rng.permutation(names)[:1_900].tolist())
+        gallery.delete(gone)
+        left = [name for name in names if name not in gone]
+        assert list(gallery.ids()) == left
+        # Known and new ones in turns: those that are known keep their places.
+        both = [name for pair in zip(left, sorted(gone), strict=False) for name in pair] + sorted(gone)[len(left) :]
+        Y = unit(rng.standard_normal((len(both), 8)))
+        gallery.add_vectors(both, Y, range(len(both)))
+        assert list(gallery.ids()) == left + [name for name in both if name in gone]
+        chosen = both[::2]
+        gallery.set_payloads(chosen, [f"new {name}" for name in chosen])
+        payloads = dict(gallery.items())
+        assert payloads == {name: f"new {name}" if row % 2 == 0 else row for row, name in enumerate(both)}
+        assert gallery.search(Y, k=1).ids[:, 0].tolist() == both
+        with pytest.raises(retrieval.UnknownIdError, match="'nowhere'"):
+            gallery.delete([*both[:1_000], "nowhere"])
+        assert gallery.count() == 2_500
+    assert check(tmp_path / "g").sound
