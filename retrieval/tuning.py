@@ -157,9 +157,11 @@ def optimize(
         if spent > wanted.seconds and chosen is not None:
             remarks.append(f"{contender}: not tried, {spent:.0f} of {wanted.seconds:.0f} s were spent")
             continue
-        if not contender.place.gpus and _far_too_large(contender.factory, table, wanted):
-            remarks.append(f"{contender}: not built, it would take far more than the {sized(wanted.memory or 0)} allowed")
-            continue
+        if wanted.memory is not None and not contender.place.gpus:
+            would = _at_least(contender.factory, table)
+            if would > wanted.memory:
+                remarks.append(f"{contender}: not built; more than {sized(would)}, {sized(wanted.memory)} are allowed")
+                continue
         try:
             live, trial = _tried(contender, table, asked, wanted, without)
         except RuntimeError as error:
@@ -196,15 +198,12 @@ def optimize(
     return plan, best
 
 
-def _far_too_large(factory: str, table: VectorTable, wanted: Wanted) -> bool:
-    """Whether an index is sure to take more memory than is allowed, which shows before it is built."""
-    if wanted.memory is None:
-        return False
+def _at_least(factory: str, table: VectorTable) -> float:
+    """Bytes that an index is sure to take, which is known before it is built; 0 where there is no formula."""
     try:
-        return index_bytes(len(table), table.model.dim, factory) > 1.5 * wanted.memory
+        return index_bytes(len(table), table.model.dim, factory) / 1.5
     except ValueError:
-        # There is no formula for it; building it will tell.
-        return False
+        return 0.0
 
 
 def _tried(
