@@ -19,7 +19,7 @@ from retrieval.gallery import Gallery
 from retrieval.table import facts_table
 
 if TYPE_CHECKING:
-    from retrieval.backfilling import UpgradeStatus
+    from retrieval.upgrade_status import UpgradeStatus
 
 _ENCODER = "module:function, from a list of payloads to vectors (n, dim), or module:object, an encoder"
 

@@ -12,9 +12,10 @@ from retrieval.errors import ModelMismatchError
 from retrieval.progress import Progress, reporter
 
 if TYPE_CHECKING:
-    from retrieval.backfilling import Backfill, BackfillProgress, Encode, UpgradeStatus
+    from retrieval.backfilling import Backfill, BackfillProgress, Encode
     from retrieval.health import Health
     from retrieval.upgrade import Upgrade
+    from retrieval.upgrade_status import UpgradeStatus
 
 
 class GalleryUpgrades(GalleryEdits):
@@ -142,6 +143,7 @@ class GalleryUpgrades(GalleryEdits):
         loses the batch under way, and the next call goes on from there.
         """
         from retrieval import backfilling
+        from retrieval.turns import Order
 
         for name, value in (("batch_size", batch_size), ("attempts", attempts)):
             if type(value) is not int or value < 1:
@@ -166,7 +168,7 @@ class GalleryUpgrades(GalleryEdits):
                 self._store,
                 encode,
                 budget=budget,
-                order=backfilling.Order(order),
+                order=Order(order),
                 batch_size=batch_size,
                 rate=rate,
                 attempts=attempts,
@@ -196,10 +198,10 @@ class GalleryUpgrades(GalleryEdits):
 
     def upgrade_status(self) -> UpgradeStatus:
         """How far the gallery is on its way to the model that searches use."""
-        from retrieval import backfilling
+        from retrieval import upgrade_status
 
         with self._store.snapshot() as snapshot:
-            return backfilling.status(snapshot)
+            return upgrade_status.status(snapshot)
 
     def health(self, queries: Any = None, *, rows: int = 20_000, seed: int = 0) -> Health:
         """Whether vectors and queries still look like what the last upgrade was fitted on.
@@ -232,7 +234,7 @@ class GalleryUpgrades(GalleryEdits):
 
     def failures(self) -> dict[str, str]:
         """Error by id, of items that a backfill to the model in use could not encode."""
-        from retrieval import backfilling
+        from retrieval import upgrade_status
 
         with self._store.snapshot() as snapshot:
-            return dict(backfilling.failures(snapshot))
+            return dict(upgrade_status.failures(snapshot))
