@@ -11,20 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.compat.calibration import Calibration
-from retrieval.compat.correction import Mapped, Search
 from retrieval.compat.errors import InvalidPairsError
-from retrieval.compat.isometry import Isometry
-from retrieval.compat.local_linear import LocalLinearMap
-from retrieval.compat.pairs import Float32, check_model, checked_vectors, drawn_rows, unit_pairs, unit_rows
+from retrieval.compat.pairs import drawn_rows, unit_pairs
 from retrieval.encoding import Encoder
 from retrieval.progress import Progress
 from retrieval.upgrade import upgradefile
+from retrieval.upgrade.bridge import Bridge
 from retrieval.upgrade.chaining import chained
 from retrieval.upgrade.drawing import encoded_sample
 from retrieval.upgrade.evidence import Evidence, check_pairs
 from retrieval.upgrade.fingerprint import Fingerprint, Fingerprints
-from retrieval.upgrade.report import SHARES, Report, make_report
-from retrieval.upgrade.trial import Kind, fit_map, isometric, same_vectors
+from retrieval.upgrade.report import Report
+from retrieval.upgrade.reporting import SHARES, make_report
+from retrieval.upgrade.trial import Kind, fit_map, same_vectors
 from retrieval.upgrade.truncation import Truncation
 
 if TYPE_CHECKING:
@@ -32,13 +31,11 @@ if TYPE_CHECKING:
 
 # Pairs that two thousand squared scores are taken of, to calibrate by.
 _CALIBRATED = 2000
-# Held-out pairs by which a query's own scale is known.
-_LEVELLED_BY = 500
 KINDS: tuple[Kind, ...] = ("isometry", "gallery", "query")
 
 
 @dataclass(frozen=True, eq=False)
-class Upgrade:
+class Upgrade(Bridge):
     """A fitted way from an old model's stored vectors to a new model's queries.
 
     Searches happen in one space, `search_model`'s: that of the new model, into which stored rows are
@@ -68,16 +65,6 @@ class Upgrade:
     >>> upgrade.kind, upgrade.name
     ('isometry', 'v1 → v2')
     """
-
-    kind: Kind
-    steps: tuple[Isometry | LocalLinearMap | Truncation, ...]
-    calibration: Calibration
-    old_model: str
-    new_model: str
-    old_dim: int
-    new_dim: int
-    fingerprints: Fingerprints
-    evidence: Evidence | None
 
     @classmethod
     def fit(
@@ -267,122 +254,6 @@ class Upgrade:
             fingerprints,
             None,
         )
-
-    @property
-    def name(self) -> str:
-        """Both models' names."""
-        return f"{self.old_model} → {self.new_model}"
-
-    @property
-    def map(self) -> Isometry | LocalLinearMap | Truncation | None:
-        """The one map, None for an identity.
-
-        Raises
-        ------
-        ValueError
-            If the upgrade is chained from several; they are `steps`.
-        """
-        if len(self.steps) > 1:
-            raise ValueError(f"upgrade {self.name!r} is chained from {len(self.steps)} maps; see its steps")
-        return self.steps[0] if self.steps else None
-
-    @property
-    def search_model(self) -> str:
-        """The model in whose space mapped and native vectors meet."""
-        return self.old_model if self.kind == "query" else self.new_model
-
-    @property
-    def search_dim(self) -> int:
-        """Dims of that space."""
-        return self.old_dim if self.kind == "query" else self.new_dim
-
-    def map_gallery(
-        self, X: npt.ArrayLike, *, model: str | None = None, neighbours: Search = "exact", workers: int = 1
-    ) -> Mapped:
-        """Bring stored old vectors, or queries by the old model, into the space of the search.
-
-        Parameters
-        ----------
-        X : (n, d_old) float
-        model : str, optional
-            The model that `X` comes from; refused unless it is the old one.
-        neighbours, workers
-            As in `retrieval.compat.LocalLinearMap.transform`.
-
-        Returns
-        -------
-        Mapped
-            Unit rows; under a query map the given ones, scaled. Where no local map judges stored rows,
-            `support` is their typicality among the old model's vectors, and `spread` their surprise.
-
-        Raises
-        ------
-        ModelMismatchError
-            If `X` is of another model or dim.
-        InvalidVectorError
-            If a row holds NaN or infinity, or is all zero.
-        """
-        check_model(model, self.old_model)
-        rows = checked_vectors(X, self.old_dim, "vectors", model=self.old_model)
-        mapped: Mapped | None = None
-        vectors = unit_rows(rows)
-        for step in self.steps if self.kind != "query" else ():
-            if isinstance(step, Isometry):
-                vectors = isometric(step, vectors)
-                continue
-            if isinstance(step, Truncation):
-                raise TypeError("a truncation maps queries, not stored rows; its upgrade is of kind 'query'")
-            part = step.map(vectors, neighbours=neighbours, workers=workers)
-            vectors = part.vectors
-            # Through several maps, an item is as well supported as where it is worst, and errors add up.
-            mapped = Mapped(
-                vectors,
-                part.support if mapped is None else np.minimum(mapped.support, part.support),
-                part.spread if mapped is None else mapped.spread + part.spread,
-            )
-        if mapped is not None:
-            return Mapped(vectors, mapped.support, mapped.spread)
-        return Mapped(vectors, self.fingerprints.old.typicality(rows), self.fingerprints.old.surprise(rows))
-
-    def map_query(self, Q: npt.ArrayLike, *, model: str | None = None) -> Float32:
-        """Bring queries by the new model into the space of the search: (n, d_new) to (n, search_dim).
-
-        Unit rows; only a query map changes their direction. Raises as `map_gallery`.
-        """
-        check_model(model, self.new_model)
-        vectors = unit_rows(checked_vectors(Q, self.new_dim, "queries", model=self.new_model))
-        for step in self.steps if self.kind == "query" else ():
-            vectors = step.transform(vectors).astype(np.float32, copy=False)
-        return vectors
-
-    def levelled(self, scores: Float32, Q: Float32, T: Float32) -> Float32:
-        """Fit calibrated scores of mapped items to each query: (n_queries, k), and of the same shape.
-
-        The calibration is one map for all queries. A query that is unlike the pairs, such as a partial record,
-        scores lower throughout, on mapped and native vectors not alike. Over the held-out pairs both are known:
-        s' = μ_native + (s − μ_mapped) σ_native / σ_mapped, by the query's own means and deviations there.
-
-        Parameters
-        ----------
-        scores : (n_queries, k) float32
-            Calibrated; -inf stays.
-        Q, T : (n_queries, d_new) and (n_queries, search_dim) float32
-            The queries, and where `map_query` puts them.
-
-        Notes
-        -----
-        O(500 · dim) time a query.
-        """
-        if self.evidence is None or not self.steps:
-            return scores
-        trial = self.evidence.random
-        step = max(1, len(trial.new) // _LEVELLED_BY)
-        mapped = self.calibration.apply(T @ trial.stored[::step].T)
-        native = Q @ trial.new[::step].T
-        spread = np.maximum(mapped.std(axis=1, keepdims=True), 1e-6)
-        scaled = (scores - mapped.mean(axis=1, keepdims=True)) * (native.std(axis=1, keepdims=True) / spread)
-        levelled: Float32 = (native.mean(axis=1, keepdims=True) + scaled).astype(np.float32)
-        return levelled
 
     def report(
         self,
