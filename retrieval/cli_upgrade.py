@@ -19,6 +19,7 @@ from retrieval.gallery import Gallery
 from retrieval.table import facts_table
 
 if TYPE_CHECKING:
+    from retrieval.upgrade import Queries
     from retrieval.upgrade_status import UpgradeStatus
 
 _ENCODER = "module:function, from a list of payloads to vectors (n, dim), or module:object, an encoder"
@@ -43,6 +44,14 @@ def add_commands(parser: argparse.ArgumentParser, positive: Callable[[str], int]
     made.add_argument("--ids", metavar="FILE", help="with --new: whose they are, one id a line")
     made.add_argument("--old", metavar="NPY", help="with --new: the same items under the old model, instead of --ids")
     made.add_argument("--model", metavar="NAME", help="name of the new model (default: the encoder's)")
+    made.add_argument(
+        "--queries",
+        metavar="FILE",
+        help='what users ask, a hundred or more: with --encoder a record a line, or {"query": record, "wanted": id}',
+    )
+    made.add_argument("--queries-old", metavar="NPY", help="with --new: queries under the old model, row by row,")
+    made.add_argument("--queries-new", metavar="NPY", help="and under the new model,")
+    made.add_argument("--wanted", metavar="FILE", help="and, of those in --ids, the id that each wants, one a line")
     made.add_argument("--rate", type=float, metavar="N", help="items a second of the new encoder, for the cost")
     made.add_argument("--figure", metavar="FILE", help="also draw the report, as .png, .svg or .pdf")
     made.add_argument("--seed", type=int, default=0)
@@ -66,6 +75,8 @@ def plan(arguments: argparse.Namespace) -> int:
     """Fit, report and save."""
     from retrieval.upgrade import Upgrade
 
+    if arguments.queries is not None and arguments.encoder is None:
+        raise UsageError("--queries goes with --encoder; with --new give --queries-old and --queries-new")
     if (arguments.encoder is None) == (arguments.new is None):
         raise UsageError("give the new model as --encoder module:function, or its vectors as --new with --ids or --old")
     with Gallery.open(arguments.gallery) as gallery:
@@ -74,14 +85,27 @@ def plan(arguments: argparse.Namespace) -> int:
             if not isinstance(encode, Encoder) and arguments.model is None:
                 raise UsageError("--model NAME is needed: a function does not tell the name of its model")
             upgrade = Upgrade.from_gallery(
-                gallery, encode, sample=arguments.sample, new_model=arguments.model, seed=arguments.seed
+                gallery,
+                encode,
+                sample=arguments.sample,
+                new_model=arguments.model,
+                queries=None if arguments.queries is None else asked_records(arguments.queries),
+                seed=arguments.seed,
             )
         else:
             if arguments.model is None or (arguments.ids is None) == (arguments.old is None):
                 raise UsageError("--new goes with --model NAME, and with --ids FILE or --old NPY")
             new = _array(arguments.new)
-            old = _array(arguments.old) if arguments.old else _vectors_of(gallery, arguments.ids)
-            upgrade = Upgrade.fit(old, new, old_model=gallery.model, new_model=arguments.model, seed=arguments.seed)
+            ids = None if arguments.ids is None else _ids(arguments.ids)
+            old = _array(arguments.old) if ids is None else np.stack([gallery.vector(one) for one in ids])
+            upgrade = Upgrade.fit(
+                old,
+                new,
+                old_model=gallery.model,
+                new_model=arguments.model,
+                queries=_asked_vectors(arguments, old, new, ids),
+                seed=arguments.seed,
+            )
         report = upgrade.report(
             gallery_vectors=gallery.sample(20_000, seed=arguments.seed).X if len(gallery) else None,
             n_items=len(gallery),
@@ -224,5 +248,38 @@ def _ids(name: str) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def _vectors_of(gallery: Gallery, name: str) -> Any:
-    return np.stack([gallery.vector(one) for one in _ids(name)])
+def _asked_vectors(arguments: argparse.Namespace, old: Any, new: Any, ids: list[str] | None) -> Queries | None:
+    """Queries given as vectors, and the items that they want out of the pairs."""
+    from retrieval.upgrade import Queries
+
+    if arguments.queries_old is None and arguments.queries_new is None:
+        if arguments.wanted is not None:
+            raise UsageError("--wanted goes with --queries-old and --queries-new")
+        return None
+    if arguments.queries_old is None or arguments.queries_new is None:
+        raise UsageError("--queries-old and --queries-new go together: the same queries under both models")
+    sides = _array(arguments.queries_old), _array(arguments.queries_new)
+    if arguments.wanted is None:
+        return Queries.of(*sides)
+    if ids is None:
+        raise UsageError("--wanted goes with --ids: it names items among them")
+    row_of = {name: row for row, name in enumerate(ids)}
+    wanted = _ids(arguments.wanted)
+    missing = [name for name in wanted if name not in row_of]
+    if missing:
+        raise UsageError(f"{arguments.wanted}: id {missing[0]!r} is not in {arguments.ids}")
+    rows = [row_of[name] for name in wanted]
+    return Queries.of(*sides, wanted_old=old[rows], wanted_new=new[rows])
+
+
+def asked_records(name: str) -> list[Any]:
+    """Records of a JSON Lines file, or (record, id) pairs where a line is {"query": record, "wanted": id}."""
+    import vsa
+
+    found = []
+    for _, line in vsa.iter_json(name):
+        paired = isinstance(line, dict) and line.keys() == {"query", "wanted"}
+        found.append((line["query"], str(line["wanted"])) if paired else line)
+    if not found:
+        raise UsageError(f"{name}: no queries in it")
+    return found

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from retrieval.upgrade.report import Report
+    from retrieval.upgrade.report import Asked, Report
 
 ORANGE, SKY_BLUE, GREEN, BLUE, VERMILION = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00"
 # Contrast 4.5 : 1 and more against white, 4.6 : 1 against black.
@@ -56,32 +56,40 @@ def _plain(axes: Axes) -> None:
 def upgrade_report(report: Report) -> Figure:
     """Draw, for each decisive measure, the quality against the share backfilled.
 
-    Staying and re-encoding everything are level lines, each with its 95 % interval as a band.
+    Staying and re-encoding everything are level lines, each with its 95 % interval as a band. Queries that were given
+    have panels of their own, before those of whole items as queries.
 
     Raises
     ------
     MissingDependencyError
         If matplotlib is not installed.
     """
-    figure = _figure(4.2 * len(report.decisive), 3.4)
+    parts: list[tuple[str, Asked | Report]] = [("", report)]
+    if report.asked is not None:
+        parts.insert(0, (f"{report.asked.n:,} queries: ", report.asked))
+        parts[1] = ("whole items: ", report)
+    panels = [(title, judged, measure) for title, judged in parts for measure in judged.decisive]
+    figure = _figure(4.2 * len(panels), 3.4)
     figure.suptitle(f"{report.name}: {str(report.verdict).partition(':')[0]}", color=INK)
-    curve = [search for search in report.searches if search.share is not None]
-    shares = [100 * (search.share or 0.0) for search in curve]
-    for number, measure in enumerate(report.decisive, 1):
-        axes = figure.add_subplot(1, len(report.decisive), number)
-        for name, colour, style in (("old/old", VERMILION, "--"), ("new/new", BLUE, ":")):
-            found = report[name].expected[measure]
-            axes.axhspan(found.low, found.high, color=colour, alpha=0.2, linewidth=0)
-            axes.axhline(found.estimate, color=colour, linestyle=style, label=name)
-        found_at = [search.expected[measure] for search in curve]
-        axes.fill_between(
-            shares, [f.low for f in found_at], [f.high for f in found_at], color=GREEN, alpha=0.2, linewidth=0
-        )
-        axes.plot(shares, [f.estimate for f in found_at], color=GREEN, marker="o", label="mixed search")
-        axes.set_xlabel("re-encoded, %")
-        axes.set_ylabel(f"{measure}, %")
-        _plain(axes)
-        legend = axes.legend(frameon=False)
-        for label in legend.get_texts():
-            label.set_color(INK)
+    for number, (title, judged, measure) in enumerate(panels, 1):
+        _curve(figure.add_subplot(1, len(panels), number), judged, measure, f"{title}{measure}, %")
     return figure
+
+
+def _curve(axes: Axes, judged: Asked | Report, measure: str, label: str) -> None:
+    """Draw one measure against the share backfilled."""
+    for name, colour, style in (("old/old", VERMILION, "--"), ("new/new", BLUE, ":")):
+        found = judged[name].expected[measure]
+        axes.axhspan(found.low, found.high, color=colour, alpha=0.2, linewidth=0)
+        axes.axhline(found.estimate, color=colour, linestyle=style, label=name)
+    mixed = [(100 * one.share, one.expected[measure]) for one in judged.searches if one.share is not None]
+    shares, found_at = [share for share, _ in mixed], [found for _, found in mixed]
+    axes.fill_between(
+        shares, [f.low for f in found_at], [f.high for f in found_at], color=GREEN, alpha=0.2, linewidth=0
+    )
+    axes.plot(shares, [f.estimate for f in found_at], color=GREEN, marker="o", label="mixed search")
+    axes.set_xlabel("re-encoded, %")
+    axes.set_ylabel(label)
+    _plain(axes)
+    for text in axes.legend(frameon=False).get_texts():
+        text.set_color(INK)

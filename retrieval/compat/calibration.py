@@ -160,6 +160,24 @@ class Calibration:
         return cls(arrays["scores"], arrays["reference"], fields["n_scores"])
 
 
+def at_level(scores: Float32, known: Float32, reference: Float32) -> Float32:
+    """Move and stretch each query's scores such that those of known items have the reference's mean and deviation.
+
+    s' = μ_reference + (s − μ_known) σ_reference / σ_known, query by query.
+
+    Parameters
+    ----------
+    scores : (n_queries, k) float32
+        -inf stays.
+    known, reference : (n_queries, m) float32
+        Each query's scores of the same items, of the kind of `scores` and of the kind wanted.
+    """
+    spread = np.maximum(known.std(axis=1, keepdims=True), 1e-6)
+    scaled = (scores - known.mean(axis=1, keepdims=True)) * (reference.std(axis=1, keepdims=True) / spread)
+    level: Float32 = (reference.mean(axis=1, keepdims=True) + scaled).astype(np.float32)
+    return level
+
+
 def _levels(n: int, least: int) -> Float64:
     """Quantile levels for n scores; the outermost leaves `least` scores beyond it on either side."""
     tail = 0.5 / (_BULK - 1) * 0.5 ** np.arange(_HALVINGS)

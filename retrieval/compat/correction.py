@@ -19,6 +19,8 @@ from retrieval.compat.pairs import BLOCK_ROWS, Float32, Float64, Int64, Vectors,
 Search = Literal["exact", "cells"]
 
 _CELL_WIDTH = 160
+_AXES = 64
+_AXES_ROWS = 4000
 # Vectors sorted into cells at a time: enough that each of a thousand cells fills a block.
 _CELL_ROWS = 1 << 18
 
@@ -35,8 +37,9 @@ class Mapped:
         Share of the fitting pairs that lie no nearer to the other pairs than this vector does: near
         uniform on [0, 1] for vectors like the pairs, 0 for what is farther off than all of them.
     spread : (n,) float64
-        Expected squared length of what the correction misses, by the kernel's own weights; the larger,
-        the less sure. Comparable within one map only.
+        How unsure a vector is: its expected squared distance from the true one, by the pairs' mean, raised
+        where the map falls short of unit length and where the neighbours' targets disagree. Comparable
+        within one map only.
     """
 
     vectors: Float32
@@ -45,11 +48,14 @@ class Mapped:
 
 
 class Corrected(NamedTuple):
-    """The correction of a block of vectors, and how sure it is; see `Mapped`."""
+    """The correction of a block of vectors, its support (see `Mapped`), and how far the neighbours disagree.
+
+    `disagreement` is (n,) float64; see the function of this name.
+    """
 
     correction: Float32
     support: Float64
-    spread: Float64
+    disagreement: Float64
 
 
 Take = Callable[["slice | Int64", Float32, Corrected], None]
@@ -57,10 +63,14 @@ Take = Callable[["slice | Int64", Float32, Corrected], None]
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """g(x) Σ_i softmax_i(x·x_i / T) r_i over the k nearest pairs; see `LocalLinearMap`."""
+    """g(x) Σ_i softmax_i(x·x_i / T) r_i over the k nearest pairs; see `LocalLinearMap`.
+
+    `signs` are the pairs' targets in their main axes: (n_pairs, m) float32; see `signs_of`.
+    """
 
     anchors: Float32
     residuals: Float32
+    signs: Float32
     temperature: float
     n_neighbours: int
     levels: Float64
@@ -100,8 +110,8 @@ class Correction:
             pairs, block = found.members[cell], X[members]
             scores = nearest_only(block @ self.anchors[pairs].T, self.n_neighbours)
             weights, levels = kernel(scores, self.temperature)
-            part = self._gated(weights @ self.residuals[pairs], weights @ self._squares[pairs], levels)
-            take(start + members, block, part)
+            signs = weights @ self.signs[pairs], weights @ self._squares[pairs]
+            take(start + members, block, self._gated(weights @ self.residuals[pairs], signs, levels))
 
         # Exhausted for their effects, and so that an error in a thread is raised here.
         deque(pool.map(assign, range(0, len(rows), BLOCK_ROWS)), maxlen=0)
@@ -114,20 +124,15 @@ class Correction:
         # Sparse times dense adds the residuals up without first copying them together.
         shape = (len(X), len(self.anchors))
         mixing = csr_array((weights.ravel(), near.ravel(), np.arange(0, near.size + 1, k)), shape=shape)
-        return self._gated(mixing @ self.residuals, mixing @ self._squares, levels)
+        signs = mixing @ self.signs, mixing @ self._squares
+        return self._gated(mixing @ self.residuals, signs, levels)
 
-    def _gated(self, correction: Float32, squares: Float32, levels: Float64) -> Corrected:
-        """Weigh the neighbours against the null neighbour, in place.
-
-        The spread is the variance of a residual drawn with the kernel's weights, where the null
-        neighbour's is one drawn from all pairs.
-        """
+    def _gated(self, correction: Float32, signs: tuple[Float32, Float32], levels: Float64) -> Corrected:
+        """Weigh the neighbours against the null neighbour, in place; `signs` are the sums of `disagreement`."""
         share = gate(levels, self.floor, self.temperature)
         correction *= share[:, None].astype(np.float32)
-        explained = np.einsum("ij,ij->i", correction, correction)
-        spread = np.maximum(share * squares + (1 - share) * self._mean_square - explained, 0.0)
         support: Float64 = np.searchsorted(self.levels, levels, side="right") / len(self.levels)
-        return Corrected(correction, support, spread)
+        return Corrected(correction, support, disagreement(share, *signs, self._mean_square))
 
     @cached_property
     def _cells(self) -> Cells:
@@ -135,9 +140,53 @@ class Correction:
 
     @cached_property
     def _squares(self) -> Float32:
-        squares: Float32 = np.einsum("ij,ij->i", self.residuals, self.residuals)
+        squares: Float32 = np.einsum("ij,ij->i", self.signs, self.signs)
         return squares
 
     @cached_property
     def _mean_square(self) -> float:
         return float(self._squares.mean(dtype=np.float64))
+
+
+def signs_of(targets: Float32) -> Float32:
+    """Return targets, less their mean, in the axes along which they vary most: (n, m) float32, m ≤ 64.
+
+    The axes come from a randomised range finder with two power iterations (Halko, Martinsson & Tropp, SIAM Review 53,
+    2011) on 4,000 rows at most. O(n · d_target · m) time.
+    """
+    rng = np.random.default_rng(0)
+    mean = targets.mean(axis=0, dtype=np.float64).astype(np.float32)
+    rows = targets[np.sort(rng.permutation(len(targets))[:_AXES_ROWS])] - mean
+    width = min(_AXES, *rows.shape)
+    axes = rng.standard_normal((rows.shape[1], width)).astype(np.float32)
+    for _ in range(3):
+        axes = np.linalg.qr(rows.T @ (rows @ axes))[0]
+    signs: Float32 = (targets - mean) @ axes
+    return signs
+
+
+def disagreement(share: Float64, mean: Float32, squares: Float32, everywhere: float) -> Float64:
+    """Variance of a sign drawn by the kernel's weights, where the null neighbour's is one drawn from all pairs.
+
+    Parameters
+    ----------
+    share : (n,) float64
+        The neighbours' share against the null neighbour.
+    mean, squares : (n, m) and (n,) float32
+        Weighted means of the neighbours' signs and of their squared lengths.
+    everywhere : float
+        Mean squared length of all signs, whose mean is 0.
+    """
+    explained = share**2 * np.einsum("ij,ij->i", mean, mean)
+    return np.maximum(share * squares + (1.0 - share) * everywhere - explained, 0.0)
+
+
+def doubt(mapped: Vectors, apart: Float64) -> Float64:
+    """How unsure mapped vectors are, up to a factor: 1 − |f|² before they are scaled, plus the disagreement.
+
+    A least-squares map shrinks towards the mean where it knows little; where the neighbours' targets point to several
+    places, the mean of them is none.
+    """
+    short = 1.0 - np.einsum("ij,ij->i", mapped, mapped, dtype=np.float64)
+    unsure: Float64 = np.maximum(short, 0.0) + apart
+    return unsure

@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.compat import mapfile
-from retrieval.compat.correction import Corrected, Correction, Mapped, Search
+from retrieval.compat.correction import Corrected, Correction, Mapped, Search, disagreement, doubt, signs_of
 from retrieval.compat.errors import InvalidPairsError
 from retrieval.compat.leave_one_out import (
+    Choice,
     KernelMeans,
     Neighbourhoods,
     check_grid,
     choose,
     floor_of,
+    gate,
     kernel,
     left_out,
 )
@@ -36,11 +38,11 @@ from retrieval.compat.pairs import (
     unit_rows,
     warn_about,
 )
-from retrieval.compat.ridge import RidgePath
+from retrieval.compat.ridge import Ridge, RidgePath
 
 _KIND = "local-linear"
 _ARRAYS = ("source_mean", "target_mean", "weights", "anchors", "residuals", "levels")
-_NUMBERS = ("temperature", "n_neighbours", "penalty", "floor", "cosine")
+_NUMBERS = ("temperature", "n_neighbours", "penalty", "floor", "cosine", "scale")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,8 @@ class LocalLinearMap:
         Level of the null neighbour.
     cosine : float
         Mean leave-one-out cosine between mapped and true target vectors.
+    scale : float
+        Brings the doubt of a mapped vector to its expected squared distance from the true one.
     info : PairInfo
         What it was fitted on.
 
@@ -94,6 +98,7 @@ class LocalLinearMap:
     levels: Float64
     floor: float
     cosine: float
+    scale: float
     info: PairInfo
 
     @classmethod
@@ -154,6 +159,7 @@ class LocalLinearMap:
         best = choose(path, X, Y, near, penalties, temperatures, sizes)
         levels = np.sort(kernel(near.scores[:, : best.n_neighbours], best.temperature)[1])
         ridge = path.at(best.penalty)
+        scale = _scale(ridge, X, Y, near, best, floor_of(levels))
         for start in range(0, len(X), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             # Y is ours, and of no further use but through the residuals.
@@ -170,6 +176,7 @@ class LocalLinearMap:
             levels=levels,
             floor=floor_of(levels),
             cosine=best.cosine,
+            scale=scale,
             info=info,
         )
 
@@ -247,7 +254,7 @@ class LocalLinearMap:
             mapped += offset
             out.vectors[where] = unit_rows(mapped)
             out.support[where] = part.support
-            out.spread[where] = part.spread
+            out.spread[where] = self.scale * doubt(mapped, part.disagreement)
 
         self._correction.run(rows, neighbours, workers, take)
         return out
@@ -307,4 +314,27 @@ class LocalLinearMap:
 
     @cached_property
     def _correction(self) -> Correction:
-        return Correction(self.anchors, self.residuals, self.temperature, self.n_neighbours, self.levels, self.floor)
+        return Correction(
+            self.anchors,
+            self.residuals,
+            signs_of(self._targets()),
+            self.temperature,
+            self.n_neighbours,
+            self.levels,
+            self.floor,
+        )
+
+
+def _scale(ridge: Ridge, X: Float32, Y: Float32, near: Neighbourhoods, best: Choice, floor: float) -> float:
+    """Ratio of the mean squared distance of left-out pairs, mapped and scaled, from their targets to the mean doubt."""
+    weights, _ = kernel(near.scores[:, : best.n_neighbours], best.temperature)
+    means = KernelMeans.of(X, Y, near, best.temperature, best.n_neighbours)
+    mapped = left_out(ridge, X, Y, near.rows, means, floor, best.temperature)
+    signs = signs_of(Y)
+    gathered = signs[near.others[:, : best.n_neighbours]]
+    mean = np.matmul(weights[:, None, :], gathered)[:, 0]
+    squares = np.einsum("ik,ikj,ikj->i", weights, gathered, gathered)
+    share = gate(means.levels, floor, best.temperature)
+    everywhere = float(np.einsum("ij,ij->i", signs, signs).mean(dtype=np.float64))
+    unsure = float(doubt(mapped, disagreement(share, mean, squares, everywhere)).mean())
+    return (2.0 - 2.0 * best.cosine) / max(unsure, float(np.finfo(np.float64).tiny))

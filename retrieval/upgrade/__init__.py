@@ -5,7 +5,21 @@ from __future__ import annotations
 from retrieval.upgrade.evidence import Evidence
 from retrieval.upgrade.fingerprint import Fingerprint, Fingerprints
 from retrieval.upgrade.plan import Upgrade
-from retrieval.upgrade.report import Cost, Report, Search
+from retrieval.upgrade.queries import Queries
+from retrieval.upgrade.report import Asked, Cost, Found, Report, Search
 from retrieval.upgrade.verdict import Decision, Verdict
 
-__all__ = ["Cost", "Decision", "Evidence", "Fingerprint", "Fingerprints", "Report", "Search", "Upgrade", "Verdict"]
+__all__ = [
+    "Asked",
+    "Cost",
+    "Decision",
+    "Evidence",
+    "Fingerprint",
+    "Fingerprints",
+    "Found",
+    "Queries",
+    "Report",
+    "Search",
+    "Upgrade",
+    "Verdict",
+]

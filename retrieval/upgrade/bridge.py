@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.compat.calibration import Calibration
+from retrieval.compat.calibration import Calibration, at_level
 from retrieval.compat.correction import Mapped, Search
 from retrieval.compat.isometry import Isometry
 from retrieval.compat.local_linear import LocalLinearMap
@@ -166,7 +166,8 @@ class Bridge:
         step = max(1, len(trial.new) // _LEVELLED_BY)
         mapped = self.calibration.apply(T @ trial.stored[::step].T)
         native = Q @ trial.new[::step].T
-        spread = np.maximum(mapped.std(axis=1, keepdims=True), 1e-6)
-        scaled = (scores - mapped.mean(axis=1, keepdims=True)) * (native.std(axis=1, keepdims=True) / spread)
-        levelled: Float32 = (native.mean(axis=1, keepdims=True) + scaled).astype(np.float32)
-        return levelled
+        return at_level(scores, mapped, native)
+
+    def comparable(self, scores: Float32, Q: Float32, T: Float32) -> Float32:
+        """Bring raw scores of mapped items to the scale of native ones, as searches do; arguments as `levelled`."""
+        return self.levelled(self.calibration.apply(scores).astype(np.float32, copy=False), Q, T)

@@ -15,6 +15,7 @@ from retrieval.compat.mapfile import Parts
 from retrieval.compat.pairs import Float32, Int64
 from retrieval.upgrade.coverage import Coverage
 from retrieval.upgrade.judging import CROSS, outcomes, unlabelled
+from retrieval.upgrade.queries import Queries
 from retrieval.upgrade.trial import Kind, Trial, clusters, group_folds, random_folds
 
 # A simpler map is kept where it loses this much, at most.
@@ -43,6 +44,8 @@ class Evidence:
     random, groups : Trial
         Pairs held out at random, and in whole groups.
     coverage : Coverage
+    queries : Queries or None
+        That were given to the fit, which has seen none of the items that they want.
     """
 
     n_pairs: int
@@ -51,6 +54,7 @@ class Evidence:
     random: Trial
     groups: Trial
     coverage: Coverage
+    queries: Queries | None = None
 
     @classmethod
     def gather(
@@ -61,6 +65,7 @@ class Evidence:
         classes: npt.NDArray[Any] | Sequence[Hashable] | None,
         kinds: Sequence[Kind],
         seed: int,
+        queries: Queries | None = None,
     ) -> Evidence:
         """Try the kinds of maps on pairs held out at random, and the best of them on whole groups too.
 
@@ -81,6 +86,7 @@ class Evidence:
             best,
             Trial.of(best.kind, old, new, codes, groups, seed, best.settings),
             Coverage.of(old, random, groups, seed),
+            queries,
         )
 
     def calibration(self) -> Calibration:
@@ -107,16 +113,21 @@ class Evidence:
         """Return what a file holds of it."""
         fields: dict[str, Any] = {name: getattr(self, name) for name in ("n_pairs", "relatedness", "held_out")}
         arrays: dict[str, npt.NDArray[Any]] = {}
-        for name in ("random", "groups", "coverage"):
-            fields[name], own = getattr(self, name).parts()
+        for name in ("random", "groups", "coverage", "queries"):
+            member = getattr(self, name)
+            if member is None:
+                continue
+            fields[name], own = member.parts()
             arrays |= {f"{name}.{key}": array for key, array in own.items()}
         return fields, arrays
 
     @classmethod
     def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> Evidence:
         """Build what `parts` took apart."""
-        members: dict[str, Any] = {"random": Trial, "groups": Trial, "coverage": Coverage}
-        built = {name: of.of_parts(fields[name], arrays_of(name, arrays)) for name, of in members.items()}
+        members: dict[str, Any] = {"random": Trial, "groups": Trial, "coverage": Coverage, "queries": Queries}
+        built = {
+            name: of.of_parts(fields[name], arrays_of(name, arrays)) for name, of in members.items() if name in fields
+        }
         return cls(fields["n_pairs"], fields["relatedness"], fields["held_out"], **built)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrieval.compat.calibration import Calibration
+from retrieval.compat.calibration import Calibration, at_level
 from retrieval.compat.pairs import Float32, Float64, Int64
 from retrieval.upgrade.trial import Trial
 
@@ -14,7 +14,7 @@ from retrieval.upgrade.trial import Trial
 Outcomes = dict[str, dict[str, Float64]]
 STAY, CROSS, SELF = "old/old", "mapped", "new/new"
 # Where the new model tells its nearest from random items by less, all are alike to it.
-_LEAST_CONTRAST = 1e-6
+LEAST_CONTRAST = 1e-6
 LABELLED = ("CMC@1", "mAP")
 
 
@@ -46,13 +46,13 @@ def outcomes(trial: Trial, calibration: Calibration, shares: Sequence[float], k:
         native = trial.new[rows] @ trial.new[rows].T
         mapped = trial.queries[rows] @ trial.stored[rows].T
         searches = {STAY: trial.old[rows] @ trial.old[rows].T, CROSS: mapped, SELF: native}
-        calibrated = calibration.apply(mapped).astype(np.float32, copy=False)
+        comparable = _levelled(calibration.apply(mapped).astype(np.float32, copy=False), native)
         # Least sure first; among equals the earlier.
         order = np.argsort(-trial.spread[rows], kind="stable")
         for share in shares:
             encoded = np.zeros(len(native), dtype=np.bool_)
             encoded[order[: round(share * len(order))]] = True
-            searches[mixed(share)] = np.where(encoded, native, calibrated)
+            searches[mixed(share)] = np.where(encoded, native, comparable)
         codes = trial.codes[rows]
         per_fold.append({name: _judge(scores, native, codes, k) for name, scores in searches.items()})
     return {
@@ -61,6 +61,13 @@ def outcomes(trial: Trial, calibration: Calibration, shares: Sequence[float], k:
         }
         for search in per_fold[0]
     }
+
+
+def _levelled(calibrated: Float32, native: Float32) -> Float32:
+    """Bring calibrated scores to each query's own scale, as searches do; the item itself tells nothing of it."""
+    others = ~np.eye(len(native), dtype=np.bool_)
+    level, aim = (side[others].reshape(len(native), -1) for side in (calibrated, native))
+    return at_level(calibrated, level, aim)
 
 
 def nearest(scores: Float32, k: int) -> Int64:
@@ -80,8 +87,8 @@ def _judge(scores: Float32, native: Float32, codes: Int64, k: int) -> dict[str, 
     first, top = unlabelled(k)
     measures: dict[str, Float64] = {
         f"recall@{k}": (found[:, :, None] == true[:, None, :]).any(axis=2).mean(axis=1),
-        first: attained[:, 0] / max(best[:, 0].mean(), _LEAST_CONTRAST),
-        top: attained.mean(axis=1) / max(best.mean(), _LEAST_CONTRAST),
+        first: attained[:, 0] / max(best[:, 0].mean(), LEAST_CONTRAST),
+        top: attained.mean(axis=1) / max(best.mean(), LEAST_CONTRAST),
     }
     if codes[0] >= 0:
         measures |= dict(zip(LABELLED, _by_class(scores, codes), strict=True))

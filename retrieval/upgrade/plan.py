@@ -14,13 +14,14 @@ from retrieval.compat.calibration import Calibration
 from retrieval.compat.errors import InvalidPairsError
 from retrieval.compat.pairs import drawn_rows, unit_pairs
 from retrieval.encoding import Encoder
-from retrieval.progress import Progress
+from retrieval.progress import Progress, reporter
 from retrieval.upgrade import upgradefile
 from retrieval.upgrade.bridge import Bridge
 from retrieval.upgrade.chaining import chained
-from retrieval.upgrade.drawing import encoded_sample
+from retrieval.upgrade.drawing import Encoding
 from retrieval.upgrade.evidence import Evidence, check_pairs
 from retrieval.upgrade.fingerprint import Fingerprint, Fingerprints
+from retrieval.upgrade.queries import Queries, check_dims
 from retrieval.upgrade.report import Report
 from retrieval.upgrade.reporting import SHARES, make_report
 from retrieval.upgrade.trial import Kind, fit_map, same_vectors
@@ -77,6 +78,7 @@ class Upgrade(Bridge):
         old_model: str = "old",
         new_model: str = "new",
         kinds: Sequence[Kind] = KINDS,
+        queries: Queries | None = None,
         seed: int = 0,
     ) -> Upgrade:
         """Fit on the same items under both models; the kind of map is chosen on held-out pairs.
@@ -95,6 +97,8 @@ class Upgrade(Bridge):
         kinds : sequence of {"isometry", "gallery", "query"}
             What to choose among; the first that is as good as the best on held-out pairs, to within half
             a point, is taken.
+        queries : Queries, optional
+            That `report` judges by. Pairs that they want are left out of the fit, as is what no pair stands for.
         seed : int
             Draws the held-out pairs.
 
@@ -118,9 +122,15 @@ class Upgrade(Bridge):
             raise ValueError(f"kinds must be some of {', '.join(KINDS)}, not {kinds!r}")
         X, Y, relatedness = unit_pairs(old, new)
         check_pairs(X, Y, ids, classes)
+        if queries is not None:
+            check_dims(queries, (X.shape[1], old_model), (Y.shape[1], new_model))
+            others = ~queries.want(X, Y)
+            X, Y = X[others], Y[others]
+            classes = None if classes is None else np.asarray(classes)[others]
+            check_pairs(X, Y, None, classes)
         fingerprints = Fingerprints(Fingerprint.of(X, old_model, seed=seed), Fingerprint.of(Y, new_model, seed=seed))
         tried = ("identity",) if same_vectors(X, Y) else tuple(kinds)
-        evidence = Evidence.gather(X, Y, relatedness, classes, tried, seed)
+        evidence = Evidence.gather(X, Y, relatedness, classes, tried, seed, queries)
         kind = evidence.random.kind
         m = fit_map(kind, X, Y, (old_model, new_model), seed)
         return cls(
@@ -144,6 +154,7 @@ class Upgrade(Bridge):
         sample: int = 20_000,
         new_model: str | None = None,
         kinds: Sequence[Kind] = KINDS,
+        queries: Sequence[Any] | Queries | None = None,
         batch_size: int = 256,
         seed: int = 0,
         progress: Progress | bool | None = None,
@@ -162,6 +173,9 @@ class Upgrade(Bridge):
             Name of the new model; by default the encoder's.
         kinds : sequence of {"isometry", "gallery", "query"}
             As in `fit`.
+        queries : sequence of records or of (record, id), or Queries, optional
+            What users ask, a hundred or more, with the id of the item that each wants if that is known: what `report`
+            judges by. Records are encoded by both models. Items that are wanted are not fitted on.
         batch_size : int
             Items encoded at a time.
         seed : int
@@ -172,17 +186,32 @@ class Upgrade(Bridge):
         Raises
         ------
         ValueError
-            If the gallery is empty, or neither `new_model` nor the encoder names the new model.
+            If the gallery is empty, or neither `new_model` nor the encoder names the new model, or only some queries
+            tell the item that they want.
+        NoEncoderError
+            If queries are records and the gallery has no encoder.
+        UnknownIdError
+            If the gallery does not hold an item that a query wants.
         InvalidPairsError, InvalidVectorError
             As `fit`.
         """
         name = new_model or getattr(encode_new, "name", None)
         if not isinstance(name, str):
             raise ValueError("give new_model=: a function does not tell the name of its model")
-        drawn, new = encoded_sample(
-            gallery, encode_new, sample=sample, batch_size=batch_size, seed=seed, progress=progress
+        with reporter(progress, unit="item") as report:
+            made = Encoding(gallery, encode_new, batch_size, report)
+            asked = queries if queries is None or isinstance(queries, Queries) else made.queries(queries)
+            drawn, new = made.sample(sample + (0 if asked is None else asked.n_wanted), seed)
+        return cls.fit(
+            drawn.X,
+            new,
+            ids=drawn.ids,
+            old_model=gallery.model,
+            new_model=name,
+            kinds=kinds,
+            queries=asked,
+            seed=seed,
         )
-        return cls.fit(drawn.X, new, ids=drawn.ids, old_model=gallery.model, new_model=name, kinds=kinds, seed=seed)
 
     @classmethod
     def compatible(
@@ -261,6 +290,7 @@ class Upgrade(Bridge):
         gallery_vectors: npt.ArrayLike | None = None,
         n_items: int | None = None,
         encoder_rate: float | None = None,
+        queries: Queries | None = None,
         k: int = 10,
         shares: Sequence[float] = SHARES,
         margin: float = 1.0,
@@ -278,8 +308,12 @@ class Upgrade(Bridge):
             Items in the gallery, for the cost; by default a million.
         encoder_rate : float, optional
             Items a second that the new model encodes.
+        queries : Queries, optional
+            What users ask, under both models; by default those given to the fit. A hundred or more decide the verdict,
+            instead of whole items as queries: by whether they find the items that they want, or where these are not
+            known by the new model's own neighbours.
         k : int
-            Neighbours of recall@k and nearness@k.
+            Neighbours of recall@k, nearness@k and found@k.
         shares : sequence of float
             Shares backfilled, at which the mixed search is judged.
         margin : float
@@ -291,6 +325,10 @@ class Upgrade(Bridge):
         ------
         ValueError
             If the upgrade is chained: it has no held-out pairs.
+        ModelMismatchError
+            If the queries' dims are not the models'.
+        InvalidVectorError
+            If there are no queries, or each wants an item that the map was fitted on.
 
         Notes
         -----
@@ -301,6 +339,7 @@ class Upgrade(Bridge):
             gallery_vectors=gallery_vectors,
             n_items=n_items,
             encoder_rate=encoder_rate,
+            queries=queries,
             k=k,
             shares=shares,
             margin=margin,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retrieval.metrics import Interval
 
 if TYPE_CHECKING:
-    from retrieval.upgrade.report import Cost, Report, Search
+    from retrieval.upgrade.report import Asked, Cost, Found, Report, Search
 
 _WHAT = {
     "old/old": "staying: old queries, old gallery",
@@ -19,31 +19,47 @@ _WHAT = {
 
 def text(report: Report) -> str:
     """Lay a report out for a terminal, 100 columns or so."""
-    lines = [_title(report), "", f"verdict: {report.verdict}", ""]
-    rows = [["", *report.decisive, _recall(report)], *_rows(report)]
+    lines = [_title(report), "", f"verdict: {report.verdict}", f"judged by: {report.verdict.judged_by}", ""]
+    if report.asked is not None:
+        lines += [*_ruled(_asked_table(report.asked)), "", _asked_about(report.asked), ""]
+    lines += [*_ruled(_items_table(report)), "", _explained(report), "", *_facts(report)]
+    lines += [f"note: {note}" for note in report.notes]
+    return "\n".join(lines)
+
+
+def _ruled(rows: list[list[str]]) -> list[str]:
+    """Lay rows out in columns, with rules below the head and below the three searches of one kind."""
+    lines = []
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for i, row in enumerate(rows):
         cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(cells).rstrip())
         if i in (0, 3):
             lines.append("-" * (sum(widths) + 2 * len(widths) - 2))
-    lines += ["", _explained(report), "", *_facts(report)]
-    lines += [f"note: {note}" for note in report.notes]
-    return "\n".join(lines)
+    return lines
 
 
 def html(report: Report) -> str:
     """Lay a report out for a notebook; colours are the notebook's own, light or dark."""
     escape = markup.escape
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in ("", *report.decisive, _recall(report)))
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(report))
     decision, _, reason = str(report.verdict).partition(": ")
     facts = "".join(f"<li>{escape(line)}</li>" for line in [*_facts(report), *report.notes])
+    asked = ""
+    if report.asked is not None:
+        asked = f"{_table(_asked_table(report.asked))}<p>{escape(_asked_about(report.asked))}</p>"
     return (
         f"<div><p><b>{escape(_title(report))}</b></p><p><b>{escape(decision)}</b>: {escape(reason)}</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<p>Judged by: {escape(report.verdict.judged_by)}</p>{asked}{_table(_items_table(report))}"
         f"<p>{escape(_explained(report))}</p><ul>{facts}</ul></div>"
     )
+
+
+def _table(rows: list[list[str]]) -> str:
+    head, *body = (
+        "<tr>" + "".join(f"<{cell}>{markup.escape(text)}</{cell}>" for text in row) + "</tr>"
+        for cell, row in zip(["th", *["td"] * (len(rows) - 1)], rows, strict=True)
+    )
+    return f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
 
 
 def interval(found: Interval) -> str:
@@ -61,12 +77,34 @@ def _recall(report: Report) -> str:
     return next(name for name in report.searches[0].expected if name.startswith("recall@"))
 
 
-def _rows(report: Report) -> list[list[str]]:
+def _items_table(report: Report) -> list[list[str]]:
     measures = (*report.decisive, _recall(report))
-    return [[_label(search), *(interval(search.expected[m]) for m in measures)] for search in report.searches]
+    head = ["whole items as queries" if report.asked is not None else "", *measures]
+    return [head, *([_label(one), *(interval(one.expected[m]) for m in measures)] for one in report.searches)]
 
 
-def _label(search: Search) -> str:
+def _asked_table(asked: Asked) -> list[list[str]]:
+    head = [f"{asked.n:,} queries", *asked.decisive]
+    return [head, *([_label(one), *(interval(one.expected[m]) for m in asked.decisive)] for one in asked.searches)]
+
+
+def _asked_about(asked: Asked) -> str:
+    right = (
+        "found@k is the share of the queries whose item is among the first k"
+        if asked.known
+        else "judged by the new model: nearness 100 is that of its own neighbours"
+    )
+    text = f"In percent with 95 % intervals, among {asked.n_items:,} items that the map has not seen; {right}."
+    if asked.among:
+        stay, crossed = asked.among
+        measures = "; ".join(
+            f"{m} {interval(stay.expected[m])} staying, {interval(crossed.expected[m])} mapped" for m in asked.decisive
+        )
+        text += f" Among {asked.n_among:,} stored vectors: {measures}."
+    return text
+
+
+def _label(search: Search | Found) -> str:
     if search.share is not None:
         return f"mixed search, {search.share:.0%} re-encoded"
     return f"{search.name} ({_WHAT[search.name]})"
@@ -95,6 +133,7 @@ def _facts(report: Report) -> list[str]:
         lines.append(
             f"of kinds that the pairs do not hold: {u.estimate:.0%} [{u.low:.0%}, {u.high:.0%}] of the gallery"
         )
+    lines.append(f"pairs that match no better than strangers: {report.unmatched.estimate:.1%}")
     return [*lines, _cost(report.cost)]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrieval.metrics import Interval
 from retrieval.upgrade import rendering
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 Measured = dict[str, Interval]
+_Searched = TypeVar("_Searched", "Search", "Found")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,63 @@ class Search:
     unlike: Measured
     expected: Measured
     gain: Measured
+
+
+@dataclass(frozen=True)
+class Found:
+    """What queries find by one search, in percent.
+
+    Attributes
+    ----------
+    name, share : str, float or None
+        As `Search`.
+    expected : dict of Interval
+        By measure.
+    gain : dict of Interval
+        `expected` less that of staying, in points.
+    """
+
+    name: str
+    share: float | None
+    expected: Measured
+    gain: Measured
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What given queries find.
+
+    Attributes
+    ----------
+    n : int
+        Queries that were judged.
+    known : bool
+        The items that they want are known, and found@1 and found@k say how many of them were found; otherwise
+        nearness@1 and nearness@k judge by the new model.
+    unfit : int
+        Queries left out, as the map was fitted on the items that they want.
+    n_items : int
+        Held-out pairs and items wanted, among which they were searched for.
+    decisive : tuple of str
+    searches : tuple of Found
+    n_among : int
+        Stored vectors among which staying and the mapped gallery were searched too; 0 where there were none.
+    among : tuple of Found
+        Both searches there; empty where there were none.
+    """
+
+    n: int
+    known: bool
+    unfit: int
+    n_items: int
+    decisive: tuple[str, ...]
+    searches: tuple[Found, ...]
+    n_among: int
+    among: tuple[Found, ...]
+
+    def __getitem__(self, name: str) -> Found:
+        """Look a search among the held-out items up by its name."""
+        return _named(self.searches, name)
 
 
 @dataclass(frozen=True)
@@ -83,6 +142,10 @@ class Report:
         Measures that the verdict looks at.
     verdict : Verdict
     searches : tuple of Search
+    asked : Asked or None
+        What given queries find; None where none were given.
+    unmatched : Interval
+        Share of the pairs that match no better than strangers, such as rows out of order.
     uncovered : Interval or None
         Share of the gallery of kinds that the pairs do not hold; None where no gallery vectors were given.
     cost : Cost
@@ -98,16 +161,15 @@ class Report:
     decisive: tuple[str, ...]
     verdict: Verdict
     searches: tuple[Search, ...]
+    asked: Asked | None
+    unmatched: Interval
     uncovered: Interval | None
     cost: Cost
     notes: tuple[str, ...]
 
     def __getitem__(self, name: str) -> Search:
         """Look a search up by its name."""
-        for search in self.searches:
-            if search.name == name:
-                return search
-        raise KeyError(f"no search {name!r}; there are {', '.join(s.name for s in self.searches)}")
+        return _named(self.searches, name)
 
     def to_text(self) -> str:
         """Lay the report out for a terminal."""
@@ -120,10 +182,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold: numbers, text, lists and dicts alone."""
-        fields = asdict(self)
+        fields: dict[str, Any] = _plain(asdict(self))
         fields["verdict"] = self.verdict.to_dict()
-        fields["searches"] = list(fields["searches"])
-        fields["notes"], fields["decisive"] = list(self.notes), list(self.decisive)
         return fields
 
     def figure(self) -> Figure:
@@ -137,3 +197,19 @@ class Report:
         from retrieval import plots
 
         return plots.upgrade_report(self)
+
+
+def _named(searches: Sequence[_Searched], name: str) -> _Searched:
+    for search in searches:
+        if search.name == name:
+            return search
+    raise KeyError(f"no search {name!r}; there are {', '.join(s.name for s in searches)}")
+
+
+def _plain(value: Any) -> Any:
+    """Lists for tuples, throughout, and None for what is not known: JSON has neither tuples nor NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and value != value else value

@@ -9,15 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.metrics import Interval, paired_bootstrap
+from retrieval.upgrade.asking import Stage, known_item
 from retrieval.upgrade.judging import CROSS, LABELLED, SELF, STAY, Outcomes, mixed, outcomes, unlabelled
-from retrieval.upgrade.report import Cost, Report, Search
-from retrieval.upgrade.verdict import Findings, decide
+from retrieval.upgrade.matching import unmatched
+from retrieval.upgrade.queries import Queries
+from retrieval.upgrade.report import Asked, Cost, Found, Report, Search
+from retrieval.upgrade.verdict import LEAST_QUERIES, Findings, Judged, decide
 
 if TYPE_CHECKING:
     from retrieval.upgrade.plan import Upgrade
 
 SHARES = (0.0, 0.1, 0.3, 0.5, 1.0)
 _RESAMPLES = 1000
+# A map that knows little of some items makes a few right pairs look like strangers.
+_MOST_STRANGERS = 0.02
 
 
 def make_report(
@@ -26,6 +31,7 @@ def make_report(
     gallery_vectors: npt.ArrayLike | None,
     n_items: int | None,
     encoder_rate: float | None,
+    queries: Queries | None,
     k: int,
     shares: Sequence[float],
     margin: float,
@@ -47,24 +53,19 @@ def make_report(
     sides = [outcomes(trial, upgrade.calibration, rising, k) for trial in (evidence.random, evidence.groups)]
     uncovered = None if gallery_vectors is None else evidence.coverage.uncovered(gallery_vectors, seed=seed)
     weight = 0.0 if uncovered is None else uncovered.estimate
-    searches = tuple(
-        _search(name, share, sides, weight, seed)
-        for name, share in [(STAY, None), (CROSS, None), (SELF, None), *((mixed(s), s) for s in rising)]
+    searches = tuple(_search(name, share, sides, weight, seed) for name, share in _named(rising))
+    strangers = _interval(unmatched(evidence.random), seed)
+    given = evidence.queries if queries is None else queries
+    asked = None if given is None else _asked(upgrade, given, gallery_vectors, rising, k, seed)
+    findings = Findings(
+        evidence.n_pairs,
+        evidence.relatedness,
+        upgrade.kind == "identity",
+        _judged(_items_judged_by(labelled), labelled, decisive, searches, (), sum(evidence.random.sizes.tolist())),
+        None if asked is None else _judged_by_queries(asked),
+        uncovered,
     )
-    by_name = {search.name: {m: search.gain[m] for m in decisive} for search in searches}
-    verdict = decide(
-        Findings(
-            evidence.n_pairs,
-            evidence.relatedness,
-            upgrade.kind == "identity",
-            labelled,
-            by_name[SELF] if labelled else None,
-            by_name[CROSS],
-            [(share, by_name[mixed(share)]) for share in rising],
-            uncovered,
-        ),
-        margin,
-    )
+    verdict = decide(findings, margin)
     n = 1_000_000 if n_items is None else n_items
     rewritten = upgrade.kind in ("isometry", "gallery")
     cost = Cost(
@@ -83,10 +84,82 @@ def make_report(
         decisive,
         verdict,
         searches,
+        asked,
+        strangers,
         uncovered,
         cost,
-        _notes(upgrade, labelled, uncovered, searches[1], decisive, margin),
+        _notes(upgrade, labelled, asked, strangers, uncovered, searches[1], decisive, margin),
     )
+
+
+def _asked(
+    upgrade: Upgrade,
+    queries: Queries,
+    gallery_vectors: npt.ArrayLike | None,
+    shares: Sequence[float],
+    k: int,
+    seed: int,
+) -> Asked:
+    stage = Stage.of(upgrade, queries)
+    n_among, among = 0, tuple[Found, ...]()
+    if queries.known and gallery_vectors is not None:
+        n_among = len(np.asanyarray(gallery_vectors))
+        among = _found(stage.among(upgrade, gallery_vectors, k), [(STAY, None), (CROSS, None)], seed)
+    return Asked(
+        len(stage.queries),
+        queries.known,
+        stage.unfit,
+        len(stage),
+        known_item(k) if queries.known else unlabelled(k),
+        _found(stage.outcomes(upgrade, shares, k), _named(shares), seed),
+        n_among,
+        among,
+    )
+
+
+def _found(values: Outcomes, names: Sequence[tuple[str, float | None]], seed: int) -> tuple[Found, ...]:
+    return tuple(
+        Found(
+            name,
+            share,
+            {measure: _interval(100 * of, seed) for measure, of in values[name].items()},
+            {measure: _interval(100 * (of - values[STAY][measure]), seed) for measure, of in values[name].items()},
+        )
+        for name, share in names
+    )
+
+
+def _named(shares: Sequence[float]) -> list[tuple[str, float | None]]:
+    """Names of all searches, and the share backfilled of those that are mixed."""
+    return [(STAY, None), (CROSS, None), (SELF, None), *((mixed(share), share) for share in shares)]
+
+
+def _judged(
+    by: str,
+    labelled: bool,
+    decisive: Sequence[str],
+    searches: Sequence[Search | Found],
+    among: Sequence[Found],
+    n_queries: int,
+) -> Judged:
+    def gains(search: Search | Found) -> dict[str, Interval]:
+        return {measure: search.gain[measure] for measure in decisive}
+
+    by_name = {search.name: gains(search) for search in searches}
+    shares = [(search.share, by_name[search.name]) for search in searches if search.share is not None]
+    crossed = [by_name[CROSS], *(gains(search) for search in among if search.name == CROSS)]
+    return Judged(by, labelled, by_name[SELF], crossed, shares, n_queries)
+
+
+def _items_judged_by(labelled: bool) -> str:
+    right = "classes" if labelled else "the new model's own neighbours"
+    return f"whole items as queries; {right} stood for right"
+
+
+def _judged_by_queries(asked: Asked) -> Judged:
+    right = "the items that they want" if asked.known else "the new model's own neighbours"
+    by = f"the {asked.n:,} queries given; {right} stood for right"
+    return _judged(by, asked.known, asked.decisive, asked.searches, asked.among, asked.n)
 
 
 def _search(name: str, share: float | None, sides: Sequence[Outcomes], weight: float, seed: int) -> Search:
@@ -119,6 +192,8 @@ def _weighed(values: Sequence[npt.NDArray[np.float64]], weight: float) -> npt.ND
 def _notes(
     upgrade: Upgrade,
     labelled: bool,
+    asked: Asked | None,
+    strangers: Interval,
     uncovered: Interval | None,
     crossed: Search,
     decisive: Sequence[str],
@@ -126,10 +201,30 @@ def _notes(
 ) -> tuple[str, ...]:
     evidence = upgrade.evidence
     notes = []
-    if not labelled:
+    if strangers.low > _MOST_STRANGERS:
+        notes.append(
+            f"About {strangers.estimate:.0%} [{strangers.low:.0%}, {strangers.high:.0%}] of the pairs match no better "
+            "than strangers: are these rows in the same order, and did these items stay what they were?"
+        )
+    if asked is None:
+        notes.append(
+            "Whole items stood for queries. Queries unlike them, such as a few words or records with few fields, may "
+            "find much less in a mapped gallery; pass queries=, with the items that they want if these are known."
+        )
+    elif asked.n < LEAST_QUERIES:
+        notes.append(
+            f"{asked.n} queries are too few to decide by; bring {LEAST_QUERIES} or more. The verdict rests on whole "
+            "items as queries, and would only heed a certain loss of these."
+        )
+    if asked is not None and asked.unfit:
+        notes.append(
+            f"{asked.unfit} queries were left out, as the map was fitted on the items that they want; given to "
+            "Upgrade.fit or from_gallery, queries keep what they want out of the fit."
+        )
+    if not labelled and not (asked is not None and asked.known):
         notes.append(
             "There are no labels: all measures take the new model's own neighbours for right. Whether it is the "
-            "better model cannot be known from pairs; give classes, or judge its answers yourself."
+            "better model cannot be known from pairs; give classes, or queries with the items that they want."
         )
     if evidence is not None and evidence.n_pairs < max(upgrade.old_dim, upgrade.new_dim):
         notes.append(

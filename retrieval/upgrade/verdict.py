@@ -15,15 +15,23 @@ LEAST_PAIRS = 200
 LEAST_RELATEDNESS = 3.7
 # Whoever must re-encode more than this before the switch pays had better re-encode first.
 MOST_BACKFILL = 0.5
+# Of a hundred queries without a loss, the true share of losses lies below 3 % (95 %); fewer may forbid, not permit.
+LEAST_QUERIES = 100
 
 Differences = Mapping[str, Interval]
 
 
 class Decision(str, Enum):
-    """What to do."""
+    """What to do.
+
+    Where nothing but the new model says what is right, that it is the better one cannot be known, and the switch is
+    advised on that condition.
+    """
 
     SWITCH = "switch"
     BACKFILL = "switch and backfill"
+    SWITCH_IF_BETTER = "switch if the new model is better"
+    BACKFILL_IF_BETTER = "switch and backfill if the new model is better"
     STAY = "do not switch"
 
 
@@ -38,24 +46,56 @@ class Verdict:
         Share to backfill, where the decision is to backfill.
     reason : str
         One sentence.
+    judged_by : str
+        What stood for right, and what was asked.
     """
 
     decision: Decision
     at_least: float | None
     reason: str
+    judged_by: str
 
     def __str__(self) -> str:
-        at_least = "" if self.at_least is None else f" at least {self.at_least:.0%}"
-        return f"{self.decision.value}{at_least}: {self.reason}"
+        advice = self.decision.value
+        if self.at_least is not None:
+            advice = advice.replace("backfill", f"backfill at least {self.at_least:.0%}")
+        return f"{advice}: {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        return {"decision": self.decision.value, "at_least": self.at_least, "reason": self.reason}
+        return {**vars(self), "decision": self.decision.value}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Searches judged one way; differences against staying in points, 1 point = .01.
+
+    Attributes
+    ----------
+    by : str
+        What was asked, and what stood for right.
+    labelled : bool
+        Something else than the new model stood for right: classes, or the items wanted.
+    better : mapping
+        The new model's own search, everything re-encoded.
+    switched : sequence of mappings
+        Search of the mapped gallery, in each gallery tried.
+    backfilled : sequence of (share, mapping)
+        The same at rising shares backfilled.
+    n_queries : int
+    """
+
+    by: str
+    labelled: bool
+    better: Differences
+    switched: Sequence[Differences]
+    backfilled: Sequence[tuple[float, Differences]]
+    n_queries: int
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a verdict rests on; differences in points, 1 point = .01.
+    """What a verdict rests on.
 
     Attributes
     ----------
@@ -64,13 +104,10 @@ class Findings:
         z of the check that held-out pairs match.
     identical : bool
         Both models give the same vectors.
-    labelled : bool
-    better : mapping or None
-        The new model's self-test less the old one's, by measure; None without labels.
-    switched : mapping
-        Search of the mapped gallery less staying, by measure.
-    backfilled : sequence of (share, mapping)
-        The same at rising shares backfilled.
+    items : Judged
+        With whole held-out items as queries.
+    asked : Judged or None
+        With queries that were given; they decide if they are 100 or more.
     uncovered : Interval or None
         Share of the gallery that is of kinds that the pairs do not hold.
     """
@@ -78,10 +115,8 @@ class Findings:
     n_pairs: int
     relatedness: float | None
     identical: bool
-    labelled: bool
-    better: Differences | None
-    switched: Differences
-    backfilled: Sequence[tuple[float, Differences]]
+    items: Judged
+    asked: Judged | None
     uncovered: Interval | None
 
 
@@ -92,54 +127,68 @@ def decide(found: Findings, margin: float = 1.0) -> Verdict:
     the pairs cannot show is not advised. Where that takes more than half of the gallery re-encoded, the
     advice is to stay.
     """
+    enough = found.asked is not None and found.asked.n_queries >= LEAST_QUERIES
+    judged = found.asked if found.asked is not None and enough else found.items
+
+    def stay(reason: str) -> Verdict:
+        return Verdict(Decision.STAY, None, reason, judged.by)
+
     if found.identical:
-        return Verdict(Decision.SWITCH, None, "both models give the same vectors, so that nothing changes")
+        reason = "both models give the same vectors, so that nothing changes"
+        return Verdict(Decision.SWITCH, None, reason, "the vectors alone")
     if found.relatedness is not None and found.relatedness < LEAST_RELATEDNESS:
-        return Verdict(
-            Decision.STAY,
-            None,
+        return stay(
             f"held-out pairs match no better than strangers (z = {found.relatedness:.1f}): the two arrays are "
-            "not in the same order, or the models see nothing in common",
+            "not in the same order, or the models see nothing in common"
         )
     if found.n_pairs < LEAST_PAIRS:
-        return Verdict(
-            Decision.STAY,
-            None,
-            f"{found.n_pairs} pairs are too few to tell what a switch would do; bring {LEAST_PAIRS} or more",
-        )
-    worse = _worst(found.better, margin, at="estimate") if found.better else None
+        return stay(f"{found.n_pairs} pairs are too few to tell what a switch would do; bring {LEAST_PAIRS} or more")
+    worse = _worst(judged.better, margin, at="estimate") if judged.labelled else ""
     if worse:
-        return Verdict(Decision.STAY, None, f"the new model is worse by itself: {worse} than the old one")
-    unknown = "" if found.labelled else "; whether it is the better model, pairs without labels cannot tell"
-    if not _worst(found.switched, margin, at="low"):
+        return stay(f"the new model is worse by itself: {worse} than the old one")
+    if found.asked is not None and not enough:
+        lost = _worst(found.asked.switched[-1], margin, at="high")
+        if lost:
+            return stay(f"the {found.asked.n_queries} queries given find less in the mapped gallery: at least {lost}")
+    return _advised(judged, found.uncovered, margin)
+
+
+def _advised(judged: Judged, uncovered: Interval | None, margin: float) -> Verdict:
+    """Advise by what is lost against staying, at the smallest share backfilled that will do."""
+    # The old model's search is as good as the new one's by the new one's own measure: it matters not which is better.
+    same = not judged.labelled and all(d.high <= margin for d in judged.better.values())
+    unsure = not judged.labelled and not same
+    unknown = "; whether it is the better model, pairs without labels cannot tell" if unsure else ""
+    lacking = next((lost for tried in judged.switched if (lost := _worst(tried, margin, at="low"))), "")
+    if not lacking:
         return Verdict(
-            Decision.SWITCH,
+            Decision.SWITCH_IF_BETTER if unsure else Decision.SWITCH,
             None,
-            f"searching the mapped gallery by the new model is no worse than staying: {_all(found.switched)}{unknown}",
+            "searching the mapped gallery by the new model is no worse than staying: "
+            f"{_all(judged.switched[-1])}{unknown}",
+            judged.by,
         )
-    lacking = _worst(found.switched, margin, at="low")
-    for share, differences in found.backfilled:
+    for share, differences in judged.backfilled:
         if 0 < share <= MOST_BACKFILL and not _worst(differences, margin, at="low"):
             return Verdict(
-                Decision.BACKFILL,
+                Decision.BACKFILL_IF_BETTER if unsure else Decision.BACKFILL,
                 share,
                 f"mapped alone may be {lacking} than staying, but at {share:.0%} backfilled the search is no "
                 f"worse: {_all(differences)}{unknown}",
+                judged.by,
             )
     beyond = ""
-    if found.uncovered is not None and found.uncovered.low > 0.1:
-        beyond = f", as {found.uncovered.estimate:.0%} of the gallery is of kinds that the pairs do not hold"
-    return Verdict(Decision.STAY, None, f"searching the mapped gallery may be {lacking} than staying{beyond}")
+    if uncovered is not None and uncovered.low > 0.1:
+        beyond = f", as {uncovered.estimate:.0%} of the gallery is of kinds that the pairs do not hold"
+    reason = f"searching the mapped gallery may be {lacking} than staying{beyond}"
+    return Verdict(Decision.STAY, None, reason, judged.by)
 
 
 def _worst(differences: Differences, margin: float, *, at: str) -> str:
     """Say which difference falls furthest below −margin, and by how much; empty if none does."""
     name, found = min(differences.items(), key=lambda item: float(getattr(item[1], at)))
-    if getattr(found, at) >= -margin:
-        return ""
-    return (
-        f"{-found.low:.1f} points of {name} lower" if at == "low" else f"{-found.estimate:.1f} points of {name} lower"
-    )
+    lost = -float(getattr(found, at))
+    return f"{lost:.1f} points of {name} lower" if lost > margin else ""
 
 
 def _all(differences: Differences) -> str:

@@ -129,8 +129,10 @@ def test_far_from_the_pairs_it_is_the_ridge():
     np.testing.assert_allclose(m.transform(far), ridge, atol=TOLERANCE)
     mapped = m.map(far)
     assert not mapped.support.any()
-    # Nothing of the residuals is explained there, so that their mean square is what is left.
-    np.testing.assert_allclose(mapped.spread, np.mean(np.sum(m.residuals**2, axis=1)), rtol=1e-4)
+    # The neighbours tell nothing there, so that their targets disagree as all pairs' do.
+    targets = m._targets().astype(np.float64)
+    short = np.maximum(1 - np.sum((m.target_mean + (far - m.source_mean) @ m.weights) ** 2, axis=1), 0)
+    np.testing.assert_allclose(mapped.spread, m.scale * (short + targets.var(axis=0).sum()), rtol=1e-4)
     near = m.map(source[:20])
     assert np.abs(near.vectors - unit(m.target_mean + (source[:20] - m.source_mean) @ m.weights)).max() > 0.01
 
@@ -143,19 +145,31 @@ def test_the_gate_is_a_null_neighbour_of_the_softmax():
     np.testing.assert_allclose(share * weights[0], exponentials[:3] / exponentials.sum(), rtol=1e-6)
 
 
-def test_spread_is_the_variance_of_a_residual_drawn_by_the_kernel():
+def test_spread_is_what_lacks_in_length_and_the_variance_of_a_target_drawn_by_the_kernel():
     source, target = curved_pairs(100)
     queries, _ = curved_pairs(5, seed=2)
     m = fixed(source, target, k=7)
     got = m.map(queries).spread
-    R, everywhere = m.residuals.astype(np.float64), np.mean(np.sum(m.residuals.astype(np.float64) ** 2, axis=1))
-    for x, spread in zip(queries, got, strict=True):
+    Y = target.astype(np.float64)
+    for x, spread in zip(queries.astype(np.float64), got, strict=True):
         similar = source.astype(np.float64) @ x
         near = np.argsort(-similar)[:7]
         odds = np.exp(similar[near] / m.temperature)
         chances = odds / (odds.sum() + np.exp(m.floor / m.temperature))
-        second_moment = chances @ np.sum(R[near] ** 2, axis=1) + (1 - chances.sum()) * everywhere
-        assert spread == pytest.approx(second_moment - np.sum((chances @ R[near]) ** 2), rel=1e-4)
+        drawn = chances @ Y[near] + (1 - chances.sum()) * Y.mean(axis=0)
+        variance = chances @ np.sum((Y[near] - drawn) ** 2, axis=1)
+        variance += (1 - chances.sum()) * np.mean(np.sum((Y - drawn) ** 2, axis=1))
+        penalty = m.penalty * RidgePath.of(source, target).scale
+        mapped = reference.local_linear(x, source, target, penalty, m.temperature, 7, m.floor)
+        assert spread == pytest.approx(m.scale * (max(1 - mapped @ mapped, 0) + variance), rel=1e-3)
+
+
+def test_spread_is_the_mean_squared_distance_of_pairs_left_out():
+    source, target = curved_pairs(3000)
+    m = compat.LocalLinearMap.fit(source=source[:2000], target=target[:2000], n_validation=2000)
+    mapped = m.map(source[2000:])
+    error = np.mean(np.sum((mapped.vectors - target[2000:]) ** 2, axis=1))
+    assert mapped.spread.mean() == pytest.approx(error, rel=0.1)
 
 
 def test_spread_ranks_items_by_their_error():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import vsa
 from retrieval import Gallery
 
 N = 300
@@ -75,6 +76,37 @@ def test_vectors_of_ones_own_go_all_the_way_and_back(folder: Path, pairs: tuple[
     assert "no upgrade is applied" in err
 
 
+def test_queries_as_vectors_are_what_the_plan_is_judged_by(folder: Path) -> None:
+    old, new = np.load(folder / "old.npy")[:120], np.load(folder / "new.npy")[:120]
+    np.save(folder / "q-old.npy", old)
+    np.save(folder / "q-new.npy", new)
+    (folder / "wanted.txt").write_text("".join(f"item-{number}\n" for number in range(120)))
+    plan = ("plan", "g", "--new", "new.npy", "--ids", "ids.txt", "--model", "v2", "--out", "u", "--json")
+    asked = ("--queries-old", "q-old.npy", "--queries-new", "q-new.npy")
+    told = json.loads(run(folder, *plan, *asked, "--wanted", "wanted.txt")[0])
+    assert (told["asked"]["n"], told["asked"]["known"], told["n_pairs"]) == (120, True, N - 120)
+    assert "120 queries given" in told["verdict"]["judged_by"]
+    told = json.loads(run(folder, *plan, *asked)[0])
+    assert (told["asked"]["n"], told["asked"]["known"], told["n_pairs"]) == (120, False, N)
+    (folder / "wanted.txt").write_text("nobody\n" * 120)
+    _, err = run(folder, *plan, *asked, "--wanted", "wanted.txt", code=2)
+    assert "id 'nobody' is not in ids.txt" in err
+
+
+def test_queries_as_records_are_encoded_by_both_models(folder: Path) -> None:
+    records = [{"n": n, "title": f"house {n % 17} of {n % 13}"} for n in range(200)]
+    with Gallery.create(folder / "t", encoder=vsa.JSONEncoder(dim=128, seed=1)) as gallery:
+        gallery.add(records, id="n")
+    lines = [json.dumps({"query": {"title": one["title"]}, "wanted": one["n"]}) for one in records[:110]]
+    (folder / "asked.jsonl").write_text("\n".join(lines))
+    plan = ("plan", "t", "--encoder", "encoders:new", "--sample", "50", "--out", "u", "--json")
+    told = json.loads(run(folder, *plan, "--queries", "asked.jsonl")[0])
+    assert (told["asked"]["n"], told["asked"]["known"]) == (110, True)
+    (folder / "asked.jsonl").write_text("\n".join(json.dumps({"title": one["title"]}) for one in records[:110]))
+    told = json.loads(run(folder, *plan, "--queries", "asked.jsonl")[0])
+    assert (told["asked"]["n"], told["asked"]["known"]) == (110, False)
+
+
 def test_a_function_encodes_the_sample_and_the_rest(folder: Path) -> None:
     out, _ = run(folder, "plan", "g", "--encoder", "encoders:vectors", "--model", "v2", "--out", "u", "--json")
     assert json.loads(out)["verdict"]
@@ -120,6 +152,15 @@ def test_an_encoder_is_kept_by_the_gallery(folder: Path) -> None:
         (["plan", "g", "--out", "u", "--new", "no.npy", "--ids", "ids.txt", "--model", "v2"], "no.npy: no such file"),
         (["plan", "g", "--out", "u", "--new", "ids.txt", "--ids", "ids.txt", "--model", "v2"], "not a .npy file"),
         (["plan", "g", "--out", "u", "--new", "new.npy", "--model", "v2"], "--ids FILE or --old NPY"),
+        (["plan", "g", "--new", "new.npy", "--queries", "q", "--out", "u"], "--queries goes with --encoder"),
+        (
+            ["plan", "g", "--new", "new.npy", "--old", "old.npy", "--model", "v2", "--queries-old", "q", "--out", "u"],
+            "--queries-old and --queries-new go together",
+        ),
+        (
+            ["plan", "g", "--new", "new.npy", "--old", "old.npy", "--model", "v2", "--wanted", "w", "--out", "u"],
+            "--wanted goes with --queries-old",
+        ),
         (["apply", "g", "nothing"], "nothing"),
         (["status", "nowhere"], "no such folder"),
     ],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import retrieval
+import vsa
 from retrieval import Gallery, Upgrade
 
 N = 400
@@ -426,6 +427,58 @@ def test_an_upgrade_is_fitted_on_a_sample_of_the_gallery(gallery: Gallery, world
         Upgrade.from_gallery(gallery, encode)
     with pytest.raises(retrieval.InvalidVectorError, match=r"shape \(3, 12\) of 64 records"):
         Upgrade.from_gallery(gallery, lambda records: world.v3[:3], new_model="v3", batch_size=64)
+
+
+def test_queries_of_a_gallery_go_through_both_models_and_keep_what_they_want_out_of_the_fit(tmp_path: Path) -> None:
+    words = [
+        "red",
+        "blue",
+        "green",
+        "grey",
+        "old",
+        "new",
+        "tall",
+        "wide",
+        "oak",
+        "elm",
+        "ash",
+        "fir",
+        "house",
+        "tower",
+        "bridge",
+        "mill",
+    ]
+    rng = np.random.default_rng(0)
+    records = [{"title": " ".join(rng.permutation(words)[:4].tolist()), "n": n} for n in range(300)]
+    old, new = vsa.JSONEncoder(dim=128, seed=1), vsa.JSONEncoder(dim=256, seed=2)
+    with Gallery.create(tmp_path / "g", encoder=old) as gallery:
+        gallery.add(records, id="n")
+        asked = [({"title": records[n]["title"]}, str(n)) for n in (*range(120), 5)]
+        upgrade = Upgrade.from_gallery(gallery, new, sample=100, kinds=["gallery"], queries=asked)
+        assert upgrade.evidence is not None
+        queries = upgrade.evidence.queries
+        assert queries is not None
+        assert queries.wanted is not None
+        assert upgrade.evidence.n_pairs >= 100 > 300 - 120 - 100
+        np.testing.assert_allclose(queries.old[5], old.encode_one(asked[5][0]), atol=1e-6)
+        np.testing.assert_allclose(queries.new[120], new.encode_one(asked[5][0]), atol=1e-6)
+        np.testing.assert_allclose(queries.wanted[0][7], gallery.vector("7"), atol=1e-6)
+        np.testing.assert_allclose(queries.wanted[1][7], new.encode_one(records[7]), atol=1e-6)
+        fitted = upgrade.map.anchors  # type: ignore[union-attr]
+        assert (fitted @ np.stack([gallery.vector(str(n)) for n in range(120)]).T).max() < 0.9999
+        found = upgrade.report().asked
+        assert found is not None
+        assert (found.n, found.known, found.unfit) == (121, True, 0)
+        alone = Upgrade.from_gallery(gallery, new, sample=100, kinds=["gallery"], queries=[one for one, _ in asked])
+        assert alone.report().asked is not None
+        assert not alone.report().asked.known  # type: ignore[union-attr]
+        for wrong, error, message in (
+            ([asked[0], asked[1][0]], ValueError, "query 1 is a record alone"),
+            ([], ValueError, "queries is empty"),
+            ([({"title": "oak"}, "none such")], retrieval.UnknownIdError, "none such"),
+        ):
+            with pytest.raises(error, match=message):
+                Upgrade.from_gallery(gallery, new, sample=100, queries=wrong)
 
 
 def test_a_sample_takes_its_share_of_every_region(gallery: Gallery) -> None:

@@ -23,6 +23,13 @@ def nearness(scores, native, i, k):
     return mean(scores, i) / (sum(mean(native, row) for row in range(n)) / n)
 
 
+def levelled(calibrated, native, i):
+    """Item i's scores, moved and stretched to the mean and deviation that its native scores with others have."""
+    others = [j for j in range(len(native)) if j != i]
+    known, aim = calibrated[others], native[others]
+    return aim.mean() + (calibrated - known.mean()) * aim.std() / known.std()
+
+
 def average_precision(scores, classes, i):
     found, precisions = 0, []
     for rank, j in enumerate(ranking(scores, i), 1):

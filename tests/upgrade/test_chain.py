@@ -67,7 +67,7 @@ def test_support_is_that_of_the_worst_step(links):
     two = second.map_gallery(one.vectors)
     chained = Upgrade.chain(first, second).map_gallery(v1)
     np.testing.assert_array_equal(chained.support, np.minimum(one.support, two.support))
-    np.testing.assert_allclose(chained.spread, one.spread + two.spread)
+    np.testing.assert_allclose(chained.spread, one.spread + two.spread, rtol=1e-5)
 
 
 def test_a_chain_finds_nearly_what_a_direct_map_finds(links):

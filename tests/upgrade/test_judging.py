@@ -36,12 +36,13 @@ def test_every_measure_of_every_search_is_its_definition(trial, halved, fold):
     cross = (trial.new[fold] @ trial.mapped[fold].T).astype(np.float64)
     n = len(native)
     encoded = set(sorted(range(n), key=lambda j: -trial.spread[fold][j])[: round(0.4 * n)])
-    blend = np.array([[native[i, j] if j in encoded else 0.5 * cross[i, j] + 0.1 for j in range(n)] for i in range(n)])
+    level = np.array([reference.levelled(0.5 * cross[i] + 0.1, native[i], i) for i in range(n)])
+    blend = np.array([[native[i, j] if j in encoded else level[i, j] for j in range(n)] for i in range(n)])
     searches = {
         STAY: trial.old[fold] @ trial.old[fold].T,
         SELF: native,
         CROSS: cross,
-        mixed(0.0): cross,
+        mixed(0.0): level,
         mixed(0.4): blend,
     }
     classes = trial.codes[fold]

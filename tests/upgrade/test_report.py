@@ -15,7 +15,7 @@ from retrieval import metrics
 from retrieval.upgrade import Decision, Upgrade
 from retrieval.upgrade.coverage import Coverage
 from retrieval.upgrade.trial import group_folds, random_folds
-from retrieval.upgrade.verdict import Findings, decide
+from retrieval.upgrade.verdict import Findings, Judged, decide
 
 CLEAR = World(blur=0.3, bend=1.0)
 
@@ -67,8 +67,11 @@ def test_without_labels_the_new_model_is_the_measure(fitted):
     found = Upgrade.fit(old, new, kinds=["gallery"]).report()
     assert found.decisive == ("nearness@1", "nearness@10")
     assert found["new/new"].expected["nearness@10"].estimate == pytest.approx(100)
-    assert "cannot be known from pairs" in found.notes[0]
+    assert "Whole items stood for queries" in found.notes[0]
+    assert "cannot be known from pairs" in found.notes[1]
     assert "cannot tell" in found.verdict.reason
+    assert found.verdict.decision is Decision.SWITCH_IF_BETTER
+    assert str(found.verdict).startswith("switch if the new model is better: ")
 
 
 def test_verdicts_on_made_worlds():
@@ -87,6 +90,21 @@ def test_verdicts_on_made_worlds():
     assert "strangers" in verdict(old, new[::-1]).reason
     assert "strangers" in verdict(old, noise).reason
     assert "too few" in verdict(old[:60], new[:60]).reason
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+def test_rows_that_are_no_pairs_are_counted_and_told(share):
+    old, new, _ = CLEAR.items(1200, seed=1)
+    wrong = np.random.default_rng(2).permutation(1200)[: round(share * 1200)]
+    new[wrong] = np.roll(new[wrong], 1, axis=0)
+    for kind in ("gallery", "query"):
+        found = Upgrade.fit(old, new, kinds=[kind]).report(shares=[])
+        # Two standard errors of the estimate, and what one row in thirty, of a stranger's own class, takes away.
+        assert found.unmatched.estimate == pytest.approx(share, abs=0.02 + 0.04 * share + 4 * (share / 1200) ** 0.5)
+        told = [note for note in found.notes if "no better than strangers" in note]
+        assert bool(told) == (share > 0)
+    if share:
+        assert f"{found.unmatched.estimate:.0%}" in told[0]
 
 
 def test_a_gallery_of_other_kinds_is_noticed():
@@ -114,6 +132,14 @@ def test_the_uncovered_share_is_nought_and_one_at_the_ends():
     assert partly.uncovered(old[~seen]).estimate > 0.7
 
 
+def findings(items, asked=None, uncovered=None):
+    return Findings(1000, 50.0, False, items, asked, uncovered)
+
+
+def judged(switched, *, labelled=True, better=8.0, backfilled=(), n=500):
+    return Judged("a test", labelled, {"mAP": interval(better)}, [{"mAP": one} for one in switched], backfilled, n)
+
+
 @pytest.mark.parametrize(
     ("switched", "backfilled", "decision", "at_least"),
     [
@@ -124,36 +150,54 @@ def test_the_uncovered_share_is_nought_and_one_at_the_ends():
     ],
 )
 def test_a_switch_must_not_lose_more_than_a_point(switched, backfilled, decision, at_least):
-    findings = Findings(
-        n_pairs=1000,
-        relatedness=50.0,
-        identical=False,
+    judged = Judged(
+        by="classes",
         labelled=True,
         better={"mAP": interval(8.0)},
-        switched={"CMC@1": interval(9.0), "mAP": interval(*switched)},
+        switched=[{"CMC@1": interval(9.0), "mAP": interval(*switched)}],
         backfilled=[
             (0.0, {"mAP": interval(*switched)}),
             (0.3, {"mAP": interval(*backfilled)}),
             (1.0, {"mAP": interval(8.0)}),
         ],
-        uncovered=None,
+        n_queries=500,
     )
-    verdict = decide(findings)
+    verdict = decide(findings(judged))
     assert (verdict.decision, verdict.at_least) == (decision, at_least)
     assert verdict.reason.count(". ") == 0
     assert str(verdict).startswith(f"{decision.value}{' at least 30%' if at_least else ''}: ")
 
 
 def test_the_margin_decides():
-    base = Findings(1000, None, False, True, None, {"mAP": interval(-2.0)}, [], None)
+    base = findings(judged([interval(-2.0)]))
     assert decide(base, 1.0).decision is Decision.STAY
     assert decide(base, 2.5).decision is Decision.SWITCH
 
 
+def test_what_only_the_new_model_judges_is_advised_on_a_condition():
+    lost, won = interval(-5.0), interval(4.0)
+    assert decide(findings(judged([won], labelled=False))).decision is Decision.SWITCH_IF_BETTER
+    backfilled = decide(findings(judged([lost], labelled=False, backfilled=[(0.3, {"mAP": won})])))
+    assert backfilled.decision is Decision.BACKFILL_IF_BETTER
+    assert str(backfilled).startswith("switch and backfill at least 30% if the new model is better: ")
+    # Where both models find the same, it matters not which is the better one.
+    assert decide(findings(judged([interval(0.0)], labelled=False, better=0.5))).decision is Decision.SWITCH
+
+
+def test_queries_decide_where_they_are_enough_and_every_gallery_counts():
+    lost, won = judged([interval(-5.0)]), judged([interval(4.0)])
+    assert decide(findings(won, lost)).decision is Decision.STAY
+    assert decide(findings(lost, won)).decision is Decision.SWITCH
+    assert decide(findings(won, judged([interval(4.0), interval(-5.0)]))).decision is Decision.STAY
+    assert decide(findings(lost, judged([interval(4.0)], n=99))).decision is Decision.STAY
+    assert decide(findings(won, judged([interval(-5.0)], n=99))).decision is Decision.STAY
+    assert decide(findings(won, judged([interval(-5.0, -20.0, 0.5)], n=99))).decision is Decision.SWITCH
+
+
 def test_more_than_half_to_backfill_is_no_switch():
     lost, won = {"mAP": interval(-9.0)}, {"mAP": interval(3.0)}
-    base = Findings(1000, None, False, True, None, lost, [(0.5, lost), (0.7, won), (1.0, won)], interval(0.8))
-    verdict = decide(base)
+    tried = Judged("a test", True, won, [lost], [(0.5, lost), (0.7, won), (1.0, won)], 500)
+    verdict = decide(findings(tried, uncovered=interval(0.8)))
     assert verdict.decision is Decision.STAY
     assert "80% of the gallery is of kinds" in verdict.reason
 
@@ -184,7 +228,7 @@ def test_text_html_and_json_tell_the_same(report):
     number = f"{mapped['estimate']:.1f} [{mapped['low']:.1f}, {mapped['high']:.1f}]"
     assert number in text
     assert number in page
-    assert max(map(len, text.split("\n")[5:14])) <= 120
+    assert max(map(len, text.split("\n")[6:15])) <= 120
     assert "verdict: switch" in text
     assert "3.3 min of encoding" in text
     with pytest.raises(KeyError, match="mixed 0%"):
@@ -212,7 +256,7 @@ def test_reports_need_no_matplotlib_until_they_are_drawn():
     code = (
         "import sys; sys.modules['matplotlib'] = sys.modules['matplotlib.figure'] = None\n"
         "import types, retrieval, retrieval.upgrade, retrieval.plots\n"
-        "try: retrieval.plots.upgrade_report(types.SimpleNamespace(decisive=['mAP']))\n"
+        "try: retrieval.plots.upgrade_report(types.SimpleNamespace(decisive=['mAP'], asked=None))\n"
         "except retrieval.MissingDependencyError as error: print(error)\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
