@@ -178,7 +178,8 @@ def disagreement(share: Float64, mean: Float32, squares: Float32, everywhere: fl
         Mean squared length of all signs, whose mean is 0.
     """
     explained = share**2 * np.einsum("ij,ij->i", mean, mean)
-    return np.maximum(share * squares + (1.0 - share) * everywhere - explained, 0.0)
+    apart: Float64 = np.maximum(share * squares + (1.0 - share) * everywhere - explained, 0.0)
+    return apart
 
 
 def doubt(mapped: Vectors, apart: Float64) -> Float64:
