@@ -130,6 +130,21 @@ def test_a_larger_gallery_is_searched_too(plain):
         assert found["mapped"][f"found@{k}"][i] == (crossed < k)
 
 
+def test_an_item_that_was_fitted_on_is_no_rival_of_itself_held_out(plain):
+    trial, k = plain.evidence.random, 1
+    rows = slice(0, 60)
+    queries = Queries.of(trial.old[rows], trial.new[rows], wanted_old=trial.old[rows], wanted_new=trial.new[rows])
+    found = Stage.of(plain, queries).among(plain, trial.old[rows], k)
+    mapped = plain.map_gallery(trial.old[rows]).vectors
+    copies = 0
+    for i in range(60):
+        own = trial.mapped[i] @ trial.new[i]
+        rivals = rank(np.delete(mapped, i, axis=0) @ trial.new[i], own)
+        assert found["mapped"]["found@1"][i] == (rivals < k)
+        copies += mapped[i] @ trial.new[i] > own + 1e-6
+    assert copies > 30  # the map knows its own pairs better
+
+
 def test_queries_that_lose_forbid_what_whole_items_permit(plain, report):
     alone = plain.report()
     assert alone.verdict.decision is Decision.SWITCH_IF_BETTER
