@@ -28,6 +28,8 @@ WIDEST_GRAPH = 512
 """The same for a graph (CAGRA), which keeps them in a thread block's own memory."""
 
 _ADDED = 65_536
+# Numbers of neighbours that a GPU gives at a time, 12 bytes each in its memory.
+_ANSWERS = 1 << 24
 
 
 def library() -> Any:
@@ -172,25 +174,28 @@ class Placed:
         elif self._kind == "graph":
             parameters = faiss.SearchParametersCagra()
             parameters.itopk_size = max(breadth, k)
+        products = np.empty((len(Q), k), dtype=np.float32)
+        labels = np.empty((len(Q), k), dtype=np.int64)
+        step = max(1, _ANSWERS // k)
         with alone(self._cards):
-            if isinstance(Q, np.ndarray):
-                products, labels = self.index.search(Q, k, params=parameters)
-                return products, labels
-            products = np.empty((len(Q), k), dtype=np.float32)
-            labels = np.empty((len(Q), k), dtype=np.int64)
-            if len(self._cards) == 1 and device_of(Q) != self._cards[0].number:
-                Q = Q.to(f"cuda:{self._cards[0].number}")
-            finished(Q)
-            pointer = faiss.swig_ptr
-            self.index.search_c(
-                len(Q),
-                faiss.cast_integer_to_float_ptr(Q.data_ptr()),
-                k,
-                pointer(products),
-                pointer(labels),
-                parameters,
-            )
-            return products, labels
+            for start in range(0, len(Q), step):
+                part = slice(start, start + step)
+                if isinstance(Q, np.ndarray):
+                    products[part], labels[part] = self.index.search(Q[part], k, params=parameters)
+                else:
+                    self._search_there(Q[part], k, products[part], labels[part], parameters)
+        return products, labels
+
+    def _search_there(
+        self, Q: Any, k: int, products: NDArray[np.float32], labels: NDArray[np.int64], parameters: Any
+    ) -> None:
+        faiss = library()
+        if len(self._cards) == 1 and device_of(Q) != self._cards[0].number:
+            Q = Q.to(f"cuda:{self._cards[0].number}")
+        finished(Q)
+        pointer = faiss.swig_ptr
+        queries = faiss.cast_integer_to_float_ptr(Q.data_ptr())
+        self.index.search_c(len(Q), queries, k, pointer(products), pointer(labels), parameters)
 
     def add(self, X: NDArray[np.float32]) -> None:
         """Append rows, labelled on from those there are.

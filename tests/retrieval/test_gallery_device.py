@@ -331,6 +331,27 @@ def test_a_tensor_on_the_gpu_is_searched_by_its_address(gpus: Library, tmp_path:
         assert len(gallery.search(DeviceTensor.of(Q[:0]), k=7)) == 0
 
 
+def test_large_batches_go_in_parts(gpus: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    X = unit(RNG.standard_normal((500, 8)))
+    monkeypatch.setattr(gpu, "_ANSWERS", 1000)
+    with Gallery.create(tmp_path / "g", dim=8) as gallery:
+        gallery.add_vectors(range(500), X)
+        truth = brute_force(X[:150], X, 4)[0]
+        assert ids(gallery.search(X[:150], k=4)) == truth
+        assert ids(gallery.search(DeviceTensor.of(X[:150]), k=4)) == truth
+        assert max(one[2] * one[3] for one in gpus.searches) <= 1000
+        assert sum(one[2] for one in gpus.searches) >= 300
+
+
+def test_memory_that_cannot_be_told() -> None:
+    if gpu.count():
+        free = gpu.free_memory(0)
+        assert free is not None
+        assert free > 0
+    else:
+        assert gpu.free_memory(0) is None
+
+
 def test_a_gpu_that_fails_is_left_under_auto_only(
     gpus: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
