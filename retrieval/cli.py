@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from retrieval import cli_exchange, cli_index, cli_read, cli_upgrade
+from retrieval.device import checked_device
 from retrieval.errors import (
     FilterError,
     GalleryExistsError,
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("query", help='a JSON object such as \'{"title": "sunset"}\', or - to read it from stdin')
     search.add_argument("-k", type=positive, default=10, help="how many to find (default 10)")
     search.add_argument("--where", metavar="JSON", help="a filter on the records, as a JSON object")
+    _device(search)
     _json(search)
     explain = command("explain", "Say which fields make an item match a query.", cli_read.explain)
     _gallery(explain)
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     _json(explain)
     info = command("info", "Show what a gallery holds and what runs where.", cli_read.info)
     _gallery(info)
+    _device(info)
     _json(info)
     delete = command("delete", "Delete items by id, all or none.", cli_read.delete)
     _gallery(delete)
@@ -118,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     optimize.add_argument("--memory", type=positive, metavar="BYTES", help="most that the index may take")
     optimize.add_argument("--seconds", type=float, default=300.0, help="try nothing new after so long (default 300)")
     optimize.add_argument("--index", metavar="FACTORY", help="a FAISS factory string; Flat for exact search")
+    _device(optimize)
     _json(optimize)
     compact = command("compact", "Give the space of deleted and replaced items back.", cli_read.compact)
     _gallery(compact)
@@ -155,6 +159,19 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
 
 def _gallery(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gallery", metavar="DIR", help="folder of the gallery")
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", type=_device_name, default="auto", help="auto (default), cpu, cuda, cuda:1, or cuda:0,1 for shards"
+    )
+
+
+def _device_name(text: str) -> str:
+    try:
+        return checked_device(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

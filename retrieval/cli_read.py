@@ -24,7 +24,7 @@ def search(arguments: argparse.Namespace) -> int:
     """Print the hits of one query."""
     query = query_value(arguments.query)
     where = None if arguments.where is None else _object(arguments.where, "--where")
-    with Gallery.open(arguments.gallery) as gallery:
+    with Gallery.open(arguments.gallery, device=arguments.device) as gallery:
         hits = gallery.search(query, k=arguments.k, where=where)
         if arguments.json:
             for rank, hit in enumerate(hits, start=1):
@@ -90,7 +90,7 @@ def explain(arguments: argparse.Namespace) -> int:
 
 def info(arguments: argparse.Namespace) -> int:
     """Print facts about a gallery."""
-    with Gallery.open(arguments.gallery) as gallery:
+    with Gallery.open(arguments.gallery, device=arguments.device) as gallery:
         facts = gallery.info().to_dict()
     print(json.dumps(facts) if arguments.json else facts_table(facts))
     return 0
@@ -107,7 +107,7 @@ def delete(arguments: argparse.Namespace) -> int:
 
 def optimize(arguments: argparse.Namespace) -> int:
     """Choose an index and print what was measured."""
-    with Gallery.open(arguments.gallery) as gallery:
+    with Gallery.open(arguments.gallery, device=arguments.device) as gallery:
         try:
             plan = gallery.optimize(
                 arguments.recall,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import exact, gpu
+from retrieval import exact, placing
 from retrieval.device import Place
 from retrieval.entries import Entries
 from retrieval.vectors import VectorTable
@@ -46,7 +46,7 @@ class DeviceFlat:
     """
 
     def __init__(self, table: VectorTable, place: Place) -> None:
-        self._placed = gpu.flat(table.matrix, place.gpus, half=place.half)
+        self._placed = placing.flat(table.matrix, place.gpus, half=place.half)
         self._entries = Entries.of(table)
         self._half = place.half
         dim = table.model.dim

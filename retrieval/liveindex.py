@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import ann, exact, gpu, placing
+from retrieval import ann, exact, placing
 from retrieval.device import graph_degree
 from retrieval.entries import Entries
-from retrieval.gpu import Placed
+from retrieval.placed import Placed
 from retrieval.plan import Plan
 from retrieval.vectors import VectorTable
 
@@ -82,10 +82,10 @@ class LiveIndex:
         self.placed = self._labels = None
         degree = graph_degree(self.plan.factory)
         if degree is None:
-            self.placed = gpu.inverted(self.index, gpus)
+            self.placed = placing.inverted(self.index, gpus)
         else:
             labels = np.flatnonzero(self.entries.rows >= 0)
-            self.placed = gpu.graph(table.matrix[self.entries.rows[labels]], gpus[0], degree=degree)
+            self.placed = placing.graph(table.matrix[self.entries.rows[labels]], gpus[0], degree=degree)
             self._labels = labels
         self._held = len(self.entries)
 

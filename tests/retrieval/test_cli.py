@@ -212,6 +212,18 @@ def test_wrong_calls_exit_with_2(made: Path, source: Path, tmp_path: Path) -> No
     assert not (tmp_path / "g").exists()
 
 
+def test_the_device_is_chosen_and_told(made: Path) -> None:
+    query = json.dumps({"title": "sunset over the sea"})
+    assert json.loads(run("info", made, "--json", "--device", "cpu")[0])["device"] == "cpu; as asked"
+    there = "finds no GPU" not in json.loads(run("info", made, "--json")[0])["device"]
+    assert json.loads(run("search", made, query, "--json", "-k", 1, "--device", "cpu")[0])["id"] == "A1"
+    for command in (["search", made, query], ["optimize", made]):
+        _, err = run(*command, "--device", "cuda:99", code=1)
+        assert len(err.splitlines()) == 1, err
+        assert ("FAISS finds" if there else "this build of FAISS finds no GPU") in err
+        assert 'device must be "auto", "cpu"' in run(*command, "--device", "gpu", code=2)[1]
+
+
 def test_info_explain_delete_export(made: Path) -> None:
     facts = json.loads(run("info", made, "--json")[0])
     assert (facts["count"], facts["dim"]) == (3, 256)

@@ -15,7 +15,7 @@ from gpu_stand_in import DeviceTensor, GpuIndex, Library, Resources, Shards, ins
 from reference_gallery import brute_force, unit
 
 import retrieval
-from retrieval import Gallery, estimate, exact, gpu
+from retrieval import Gallery, estimate, exact, gpu, placing
 from retrieval.device import choose, decide, placeable
 from retrieval.deviceflat import half_bound
 from retrieval.encoding import queries
@@ -111,7 +111,7 @@ def test_kinds_that_a_gpu_takes(gpus: Library, monkeypatch: pytest.MonkeyPatch) 
     for kind in ("IVF64,Flat", "IVF64,SQ8", "IVF64,SQfp16", "IVF64,PQ32", "IVF64,PQ16x8"):
         assert placeable(kind, 128), kind
         made = faiss.index_factory(128, kind, faiss.METRIC_INNER_PRODUCT)
-        assert len(gpu.inverted(made, [0])) == 0
+        assert len(placing.inverted(made, [0])) == 0
     for kind in ("IVF64,PQ32x4fsr", "IVF64,RaBitQ", "HNSW32", "IVF64,SQ8,RFlat", "IVF64,PQ10", "IVF64_HNSW8,Flat"):
         assert not placeable(kind, 128), kind
     assert not placeable("IVF64,PQ64", 96)
@@ -333,7 +333,7 @@ def test_a_tensor_on_the_gpu_is_searched_by_its_address(gpus: Library, tmp_path:
 
 def test_large_batches_go_in_parts(gpus: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     X = unit(RNG.standard_normal((500, 8)))
-    monkeypatch.setattr(gpu, "_ANSWERS", 1000)
+    monkeypatch.setattr("retrieval.placed._ANSWERS", 1000)
     with Gallery.create(tmp_path / "g", dim=8) as gallery:
         gallery.add_vectors(range(500), X)
         truth = brute_force(X[:150], X, 4)[0]

@@ -59,7 +59,7 @@ def test_products_are_within_the_bound_that_exactness_rests_on(half: bool, data:
     from retrieval.deviceflat import half_bound
 
     X, Q = data
-    products, labels = gpu.flat(X, [0], half=half).search(Q, 100)
+    products, labels = placing.flat(X, [0], half=half).search(Q, 100)
     true = np.einsum("qd,qkd->qk", Q.astype(np.float64), X[labels].astype(np.float64))
     assert np.abs(products - true).max() <= (half_bound(DIM) if half else exact.rounding_bound(DIM))
 
@@ -162,7 +162,7 @@ def test_want_of_memory_is_told_and_auto_goes_on(folder: Path, data: tuple[np.nd
     assert free is not None
     room = np.empty((int(free * 1.2) // (4 * 4096), 4096), dtype=np.float32)
     with pytest.raises(RuntimeError, match="memory"):
-        gpu.flat(room, [0])
+        placing.flat(room, [0])
     del room
     with Gallery.open(folder) as gallery:
         assert answers(gallery, Q)[0] == oracle(X, Q)[0]
