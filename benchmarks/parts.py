@@ -56,6 +56,7 @@ PARTS = (
     Part("trained-nets", "trained maps on CLINC150", ("benchmarks.compat.trained_nets",), long=True),
     Part("omniglot", "trained maps on Omniglot", ("benchmarks.compat.omniglot",), long=True),
     Part("verdicts", "verdicts of reports, against the truth", ("benchmarks.upgrade.verdicts",), long=True),
+    Part("switched", "a million vectors switched to another model", ("benchmarks.upgrade.million",), long=True),
     Part("gallery", "all of the gallery's parts at full size", ("benchmarks.gallery",), long=True),
     Part("safety", "300 kills, readers, altered bytes", ("benchmarks.gallery", "safety"), long=True),
     Part("million", "a gallery that grows to a million vectors", ("benchmarks.gallery", "million"), long=True),
