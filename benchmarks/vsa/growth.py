@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 
 import vsa
-from benchmarks.gallery.measuring import peak, resident
+from benchmarks.gallery.measuring import peak
 from benchmarks.gallery.results import table
 from benchmarks.vsa.data import find
 from benchmarks.vsa.machine import described
@@ -47,7 +47,7 @@ def measure(size: int, mode: str) -> dict[str, float]:
         lines = list(itertools.islice(file, size))
     vsa.JSONEncoder(16).encode_jsonl(b"".join(b'{"a": %d}\n' % i for i in range(1000)) * 2)  # imports, compiles
     encoder = vsa.JSONEncoder(DIM, seed=7, cache_bytes=cache)
-    before = resident()
+    before = peak()  # what is resident now may lack pages of libraries that the system has taken back
     if again:
         for piece in pieces(lines):
             encoder.encode_jsonl(piece)
