@@ -38,6 +38,21 @@ def test_what_is_written_is_read(saved):
         assert arrays[name].base is None or arrays[name].base.base is None
 
 
+def test_arrays_and_headers_of_many_lengths_come_back(tmp_path):
+    path = tmp_path / "m.map"
+    for n in range(70):
+        arrays = {
+            "first": np.arange(n, dtype=np.float32),
+            "second": np.arange(3 * n, dtype=np.float64),
+            "third": np.arange(5, dtype=np.int64),
+        }
+        mapfile.write(path, "kind", {"name": "x" * n}, arrays)
+        fields, read = mapfile.read(path, "kind")
+        assert fields == {"name": "x" * n}
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(read[name], array)
+
+
 def test_the_same_map_gives_the_same_bytes(saved, tmp_path):
     mapfile.write(tmp_path / "again.map", "kind", FIELDS, ARRAYS)
     assert saved.read_bytes() == (tmp_path / "again.map").read_bytes()

@@ -108,6 +108,16 @@ def test_operators_of_different_keys_are_independent(kind, dim):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_columns_point_nowhere_in_particular(kind):
+    """A unit vector drawn evenly from the sphere has a sum of its entries with mean 0 and mean square 1."""
+    family = binding(kind, 64, seed=3)
+    sums = np.concatenate([matrix(family, family.operator(b"%d" % i)).sum(axis=0) for i in range(20)])
+    # 1,280 sums, near normal or ±1: the mean strays by 1/√1,280, the mean square by √(2/1,280) at most; six of them.
+    assert abs(np.mean(sums)) < 6 / np.sqrt(1280)
+    assert abs(np.mean(sums**2) - 1.0) < 6 * np.sqrt(2 / 1280)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_operators_depend_on_seed_and_key_alone(kind):
     one, two, other = binding(kind, 48, 1), binding(kind, 48, 1), binding(kind, 48, 2)
     one.operator(b"first")
