@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,3 +53,27 @@ def test_a_list_of_parameters_is_whole(name: str, thing: Any) -> None:
     if "Parameters\n-----" in text:
         arguments = [p for p in inspect.signature(thing).parameters if p not in ("self", "cls")]
         assert [argument for argument in arguments if argument not in text] == []
+
+
+FUNCTIONS = [pytest.param(*each, id=each[0]) for each in public() if inspect.isfunction(each[1])]
+# A shape, or the name of what tells it.
+SHAPE = re.compile(r"\(n|\(\w+,|shape|as `?\w")
+
+
+@pytest.mark.parametrize(("name", "thing"), FUNCTIONS)
+def test_a_function_that_raises_says_so(name: str, thing: Any) -> None:
+    steps = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(thing))))
+    if any(isinstance(step, ast.Raise) and step.exc is not None for step in steps):
+        assert re.search(r"[Rr]aise|[Ee]rror|[Rr]efuse", inspect.getdoc(thing) or ""), (
+            f"{name} does not tell its errors"
+        )
+
+
+@pytest.mark.parametrize(("name", "thing"), FUNCTIONS)
+def test_arrays_have_shapes(name: str, thing: Any) -> None:
+    signature = inspect.signature(thing)
+    types = [str(parameter.annotation) for parameter in signature.parameters.values()] + [
+        str(signature.return_annotation)
+    ]
+    if any(re.search(r"ArrayLike|NDArray|Vectors|Float32|Float64|Floats|Rows", kind) for kind in types):
+        assert SHAPE.search(inspect.getdoc(thing) or ""), f"{name} does not tell the shapes of its arrays"

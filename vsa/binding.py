@@ -142,8 +142,9 @@ class HadamardBinding(Binding[HadamardRounds]):
     """(HD)³ with H the orthonormal Walsh-Hadamard matrix and D random signs: 12 · dim bytes a key.
 
     Where dim is no power of two, each round shuffles the coordinates and transforms the first and then the last
-    2^⌊log₂ dim⌋ of them, which is orthogonal too (28 · dim bytes a key). A path is applied key by key, so its
-    cost grows with its depth.
+    2^⌊log₂ dim⌋ of them, which is orthogonal too (28 · dim bytes a key). Just above a power of two the two
+    transforms overlap so far that a spike is spread less: dim · Σ x⁴ of its image is about 3 at dim 64 and 100, as
+    for a Haar matrix, and 22 at dim 257. A path is applied key by key, so its cost grows with its depth.
     Source: Ailon & Chazelle 2009 for HD; three rounds by Andoni et al. 2015, arXiv 1509.02897.
     """
 

@@ -107,7 +107,13 @@ class BT2Head(nn.Module):
         return self.new_dim + self.extra
 
     def forward(self, h: Tensor) -> BT2Features:
-        """Map the backbone's (n, in_dim) output to features; see the class for the formula."""
+        """Map the backbone's (n, in_dim) output to features; see the class for the formula.
+
+        Raises
+        ------
+        ValueError
+            If `h` has another shape.
+        """
         if h.ndim != 2 or h.shape[1] != self.in_dim:
             raise ValueError(f"the backbone must emit (n, {self.in_dim}), not {tuple(h.shape)}")
         feature = functional.normalize(h[:, : self.new_dim], dim=1)

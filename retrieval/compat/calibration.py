@@ -112,6 +112,13 @@ class Calibration:
             native new queries against native new rows.
         n, seed : int
             Pairs used, and the seed that draws them; n² scores are held at 8 bytes, twice.
+
+        Raises
+        ------
+        ValueError
+            If `role` is another word.
+        InvalidPairsError
+            If there are fewer than three pairs.
         """
         if role not in ("gallery", "query"):
             raise ValueError(f"role must be 'gallery' or 'query', not {role!r}")

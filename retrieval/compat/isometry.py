@@ -175,6 +175,13 @@ class Isometry:
         Returns
         -------
         (n, d_source) or (n, D) float32, or float64 for float64
+
+        Raises
+        ------
+        ModelMismatchError
+            If `Y` has neither of these dims.
+        InvalidVectorError
+            If a row holds NaN or infinity, or is all zero.
         """
         rows = checked_vectors(Y, None, "vectors")
         if rows.shape[1] not in (self.dim, self.info.target_dim):
@@ -199,6 +206,13 @@ class Isometry:
         -------
         (n, D) float32, or float64 for float64
             Source vectors rotated, target vectors padded with zeros.
+
+        Raises
+        ------
+        ModelMismatchError
+            If `model` is neither name, or `X` has another dim than that model.
+        InvalidVectorError
+            If a row holds NaN or infinity, or is all zero.
         """
         if model == self.info.source_model:
             return self.transform(X)

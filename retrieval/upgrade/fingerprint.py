@@ -55,6 +55,13 @@ class Fingerprint:
         """Take the fingerprint of (n, dim) vectors, n ≥ 4; of more than 20,000 a sample.
 
         O(n · dim² + dim³) time.
+
+        Raises
+        ------
+        InvalidVectorError
+            If a row holds NaN or infinity, or is all zero.
+        ValueError
+            If there are fewer than 4 rows.
         """
         rows = checked_vectors(X, None, f"vectors of model {model!r}")
         if len(rows) < 4:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,44 @@ def test_columns_point_nowhere_in_particular(kind):
     # 1,280 sums, near normal or ±1: the mean strays by 1/√1,280, the mean square by √(2/1,280) at most; six of them.
     assert abs(np.mean(sums)) < 6 / np.sqrt(1280)
     assert abs(np.mean(sums**2) - 1.0) < 6 * np.sqrt(2 / 1280)
+
+
+# First and last rows; the last bits of the two that multiply floats are the machine's.
+STAYS = [
+    ("permutation", 6, [0, 0, 0, 0, 1, 0], [0, 0, 0, -1, 0, 0]),
+    ("hadamard", 6, [-0.25, 0.625, -0.5, 0.125, 0.375, 0.375], [0, 0.125, -0.25, -0.875, 0.125, -0.375]),
+    (
+        "hadamard",
+        8,
+        [0.176777, 0.176777, 0.883883, -0.176777, 0.176777, -0.176777, 0.176777, -0.176777],
+        [-0.176777, 0.53033, -0.176777, 0.176777, 0.53033, 0.176777, -0.176777, -0.53033],
+    ),
+    ("haar", 4, [0.728074, -0.409317, 0.495832, 0.237738], [0.03432, 0.757514, 0.29659, 0.580542]),
+]
+
+
+@pytest.mark.parametrize(("kind", "dim", "first", "last"), STAYS)
+def test_operators_stay_what_they_were(kind, dim, first, last):
+    family = binding(kind, dim, seed=3)
+    M = matrix(family, family.operator(b"key"))
+    np.testing.assert_allclose(M[[0, -1]], [first, last], atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["hadamard", "haar"])
+@pytest.mark.parametrize("dim", [64, 100])
+def test_a_spike_is_spread_over_all_coordinates(kind, dim):
+    """Entries of an even unit vector are nearly normal: dim · Σ x⁴ is 3 (1 - 2 / (dim + 2)); for a spike it is dim."""
+    family = binding(kind, dim, seed=3)
+    fourth = [dim * np.mean(np.sum(matrix(family, family.operator(b"%d" % i)) ** 4, axis=0)) for i in range(3)]
+    # Measured 2.58 to 2.97.
+    assert 2.4 < np.mean(fourth) < 3.3
+
+
+def test_operators_cannot_be_changed():
+    for kind in ("permutation", "hadamard"):
+        op = binding(kind, 8, seed=3).operator(b"key")
+        with pytest.raises(FrozenInstanceError):
+            setattr(op, next(iter(vars(op))), None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
