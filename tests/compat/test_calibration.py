@@ -165,3 +165,12 @@ def test_bad_scores_are_refused():
     m = compat.LocalLinearMap.fit(source=old, target=new)
     with pytest.raises(ValueError, match="'gallery' or 'query'"):
         compat.Calibration.of(m, "both")
+
+
+@pytest.mark.parametrize("role", ["gallery", "query"])
+def test_three_pairs_are_enough_to_calibrate_by_and_two_are_not(role):
+    old, new, _ = two_models(300, seed=1)
+    m = compat.LocalLinearMap.fit(source=old, target=new)
+    assert compat.Calibration.of(m, role, n=3).n_scores == 6
+    with pytest.raises(compat.InvalidPairsError, match="2 pairs are too few to calibrate by"):
+        compat.Calibration.of(m, role, n=2)

@@ -64,14 +64,17 @@ def main() -> int:
             return 1
         seconds = 60 + 10 * (time.monotonic() - start)
         count = dict.fromkeys(Verdict, 0)
-        for number in sorted(chosen):
-            mutant = drawn[number]
-            verdict = judge(name, arguments.module, mutant.source, tests, seconds)
-            count[verdict] += 1
-            if verdict is Verdict.SURVIVED:
-                print(f"\n{number} survived: {mutant.operator}\n{mutant.diff}", flush=True)
+        try:
+            for number in sorted(chosen):
+                mutant = drawn[number]
+                verdict = judge(name, arguments.module, mutant.source, tests, seconds)
+                count[verdict] += 1
+                if verdict is Verdict.SURVIVED:
+                    print(f"\n{number} survived: {mutant.operator}\n{mutant.diff}", flush=True)
+        except KeyboardInterrupt:
+            print("\nstopped; these were judged:")
     told = ", ".join(f"{number} {verdict.value}" for verdict, number in count.items())
-    print(f"\n{arguments.module}: {len(chosen)} of {every} mutants, seed {arguments.seed}: {told}")
+    print(f"\n{arguments.module}: {sum(count.values())} of {every} mutants, seed {arguments.seed}: {told}")
     return 0
 
 
