@@ -97,7 +97,7 @@ class Queries:
         return len(self) if self.known else 0
 
     def kept(self, rows: npt.NDArray[Any]) -> Queries:
-        """Return some of them."""
+        """Return the queries of some rows: a mask of (n_queries,) bool, or row numbers."""
         wanted = None if self.wanted is None else (self.wanted[0][rows], self.wanted[1][rows])
         return Queries(self.old[rows], self.new[rows], wanted)
 
