@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import torch
 from reference_gallery import unit
 
 from retrieval import Gallery, ann, estimate, exact, gpu, placing
+from retrieval.deviceflat import half_bound
 from retrieval.plan import FLAT
 
-# Counting the devices loads FAISS, which a run of other tests need not wait for: the fixture does it.
 pytestmark = pytest.mark.gpu
 
 N, DIM, K = 20_000, 64, 10
@@ -56,8 +55,6 @@ def oracle(X: np.ndarray, Q: np.ndarray, k: int = K) -> tuple[list[list[str]], n
 
 @pytest.mark.parametrize("half", [False, True])
 def test_products_are_within_the_bound_that_exactness_rests_on(half: bool, data: tuple[np.ndarray, np.ndarray]) -> None:
-    from retrieval.deviceflat import half_bound
-
     X, Q = data
     products, labels = placing.flat(X, [0], half=half).search(Q, 100)
     true = np.einsum("qd,qkd->qk", Q.astype(np.float64), X[labels].astype(np.float64))
@@ -160,7 +157,11 @@ def test_want_of_memory_is_told_and_auto_goes_on(folder: Path, data: tuple[np.nd
     X, Q = data
     free = gpu.free_memory(0)
     assert free is not None
-    room = np.empty((int(free * 1.2) // (4 * 4096), 4096), dtype=np.float32)
+    try:
+        # Never written to: it takes no memory on the host.
+        room = np.empty((int(free * 1.2) // (4 * 4096), 4096), dtype=np.float32)
+    except MemoryError:
+        pytest.skip("the host gives no array larger than the GPU")
     with pytest.raises(RuntimeError, match="memory"):
         placing.flat(room, [0])
     del room
@@ -175,12 +176,11 @@ def test_a_graph_built_there_serves_the_cpu_too(folder: Path, data: tuple[np.nda
     wanted, _ = oracle(X, Q)
     with Gallery.open(folder, device="cuda") as gallery:
         assert gallery.optimize(0.9, index="CAGRA32", progress=False).factory == "CAGRA32"
-    recalls: Callable[[list[list[str]]], float] = lambda ids: float(  # noqa: E731
-        np.mean([len(set(one) & set(other)) / K for one, other in zip(ids, wanted, strict=True)])
-    )
     for device in ("cuda", "cpu"):
         with Gallery.open(folder, device=device) as gallery:
-            assert recalls(answers(gallery, Q)[0]) > 0.85
+            ids, _ = answers(gallery, Q)
+            shared = np.mean([len(set(one) & set(other)) / K for one, other in zip(ids, wanted, strict=True)])
+            assert shared > 0.865
 
 
 def test_auto_measures_both(folder: Path) -> None:
