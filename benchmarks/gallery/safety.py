@@ -47,7 +47,7 @@ def run(quick: bool) -> str:
         )
         spent = time.perf_counter() - started
         print(done.stdout[-2000:], flush=True)
-        counts = re.search(r"\{'gallery.*\}\}", done.stdout)
+        counts = re.search(r"\{'.+': \{'same.+\}\}", done.stdout)
         passed = "passed" if done.returncode == 0 else "**failed**"
         rows.append([what, f"`{test}`", passed, _sums(counts[0]) if counts else "", f"{spent:.0f}"])
     return results.table(["what", "test", "outcome", "counts", "seconds"], rows)
