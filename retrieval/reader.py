@@ -96,10 +96,15 @@ class GalleryReader(OpenGallery):
             raise TypeError(f"k must be an integer, got {k!r}")
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        asked = self._model(model)
-        Q, single = queries(query, asked.dim, self._encoder_for(query, asked))
         tensor = on_device(query)
-        found = self._searcher.search(Q, int(k), where=where, payloads=payloads, model=asked.name, tensor=tensor)
+        found = None
+        while found is None:
+            # A switch between the two readings would leave the query to a model that searches no longer use.
+            asked = self._model(model)
+            Q, single = queries(query, asked.dim, self._encoder_for(query, asked))
+            found = self._searcher.search(
+                Q, int(k), where=where, payloads=payloads, model=asked.name, in_use=model is None, tensor=tensor
+            )
         return found[0] if single else found
 
     def _encoder_for(self, query: Any, model: Model) -> Encoder | None:

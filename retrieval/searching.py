@@ -229,14 +229,18 @@ class Searcher:
         *,
         where: Any,
         payloads: bool,
-        model: str | None = None,
+        model: str,
+        in_use: bool,
         tensor: Any = None,
-    ) -> HitLists:
+    ) -> HitLists | None:
         """The k nearest items of each query that pass a filter; Q of shape (n_queries, dim), unit rows.
 
-        `tensor` holds the same queries on a GPU, if they are there.
+        `tensor` holds the same queries on a GPU, if they are there. Where the queries are taken to be of the model in
+        use, which `model` is no longer, None: the caller asks again.
         """
         with self.current(model) as (snapshot, view), limited(self.threads):
+            if in_use and snapshot.active.name != model:
+                return None
             if Q.shape[1] != (dim := view.parts[0].table.model.dim):
                 raise ModelMismatchError(
                     f"the gallery was switched to {view.parts[0].origin!r} with dim {dim} meanwhile; ask again"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +333,46 @@ def test_a_switch_is_seen_by_other_handles_whole(gallery: Gallery, world: World)
         assert answers(other, world.v2[N:]) == answers(gallery, world.v2[N:])
         with pytest.raises(retrieval.InvalidVectorError, match="12"):
             other.search(world.v1[N], k=1)
+
+
+def test_searches_during_a_switch_find_the_state_before_or_the_one_after(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.applying._ROWS", 50)
+    upgrade, Q = world.upgrades["v2", "v3", "gallery"], world.v3[N : N + 6]
+
+    def made(name: str) -> Gallery:
+        gallery = Gallery.create(tmp_path / name, dim=12, model="v2")
+        gallery.add_vectors(NAMES, world.v2[:N], payloads=[{"n": number} for number in range(N)])
+        return gallery
+
+    with made("twin") as twin:
+        before = answers(twin, Q)
+        twin.apply(upgrade)
+        after = answers(twin, Q)
+    assert before != after
+    seen: list[list[list[tuple[str, float, str]]]] = []
+    over = threading.Event()
+
+    def look(handle: Gallery) -> None:
+        while not over.is_set():
+            seen.append(answers(handle, Q))
+
+    with made("g") as gallery, Gallery.open(gallery.path) as other, ThreadPoolExecutor(3) as pool:
+        looking = [pool.submit(look, handle) for handle in (gallery, gallery, other)]
+        for _ in range(6):
+            gallery.apply(upgrade)
+            wanted = len(seen) + 3
+            while len(seen) < wanted and not any(one.done() for one in looking):
+                time.sleep(0.001)
+            gallery.rollback()
+        over.set()
+        for one in looking:
+            one.result()
+    assert before in seen
+    assert after in seen
+    odd = [one for one in seen if one not in (before, after)]
+    assert not odd
 
 
 def test_an_upgrade_that_does_not_fit_is_refused(gallery: Gallery, world: World) -> None:
