@@ -41,7 +41,7 @@ def pieces(lines: list[bytes]) -> Iterator[bytes]:
 
 
 def measure(size: int, mode: str) -> dict[str, float]:
-    """Seconds by the clock and of the processor, and megabytes above what this process held before."""
+    """Seconds by the clock and of the processor, and mebibytes above what this process held before."""
     again, cache = MODES[mode]
     with gzip.open(find("tate/artworks.jsonl.gz")) as file:
         lines = list(itertools.islice(file, size))
@@ -57,7 +57,7 @@ def measure(size: int, mode: str) -> dict[str, float]:
     return {
         "seconds": time.perf_counter() - started,
         "processor": time.process_time() - worked,
-        "megabytes": peak() - before,
+        "mebibytes": (peak() - before) * 1000 / 1024,
     }
 
 
@@ -91,7 +91,7 @@ def main() -> None:
                 statistics.median(one[kind] for one in found[mode, size]) for kind in ("seconds", "processor")
             )
             first = first or worked / size
-            most = max(one["megabytes"] for one in found[mode, size])
+            most = max(one["mebibytes"] for one in found[mode, size])
             rows.append(
                 [
                     mode, f"{cache >> 20:,}", f"{size:,}", f"{taken:.2f}", f"{worked:.2f}",
@@ -99,8 +99,8 @@ def main() -> None:
                 ]
             )  # fmt: skip
     head = [
-        "lines", "cache, MB", "records", "s", "processor, s", "processor, µs a record", f"against {SIZES[0]:,}",
-        "peak above the start, MB",
+        "lines", "cache, MiB", "records", "s", "processor, s", "processor, µs a record", f"against {SIZES[0]:,}",
+        "peak above the start, MiB",
     ]  # fmt: skip
     print(f"Tate lines, dim {DIM}, vectors dropped; {given.rounds} rounds.\n")
     print(table(head, rows))
