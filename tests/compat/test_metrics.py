@@ -42,7 +42,7 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     X = rng.standard_normal((57, 8)).astype(np.float32)
     classes = rng.integers(0, 6, 57)
     whole = metrics.rank_by_class(X, X, classes, classes, exclude_same_row=True)
-    monkeypatch.setattr(metrics, "_BLOCK_SCORES", 57 * 5)
+    monkeypatch.setattr("retrieval.metrics.ranking._BLOCK_SCORES", 57 * 5)
     blocked = metrics.rank_by_class(X, X, classes, classes, exclude_same_row=True)
     np.testing.assert_array_equal(whole.first_rank, blocked.first_rank)
     np.testing.assert_allclose(whole.average_precision, blocked.average_precision)

@@ -83,7 +83,7 @@ def test_a_block_holds_no_more_scores_than_it_may(monkeypatch: pytest.MonkeyPatc
         return sort(array, *rest, **options)
 
     monkeypatch.setattr(np, "sort", counting)
-    monkeypatch.setattr(metrics, "_BLOCK_SCORES", 100)
+    monkeypatch.setattr("retrieval.metrics.ranking._BLOCK_SCORES", 100)
     X = np.random.default_rng(0).normal(size=(37, 4)).astype(np.float32)
     metrics.rank_by_class(X, X, np.arange(37) % 5, np.arange(37) % 5)
     assert max(sizes) == 74
