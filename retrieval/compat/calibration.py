@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,8 +12,8 @@ from retrieval.compat import mapfile
 from retrieval.compat.errors import InvalidPairsError
 from retrieval.compat.local_linear import LocalLinearMap
 from retrieval.compat.pairs import Float32, Float64, Vectors
+from retrieval.compat.saved import Saved
 
-_KIND = "calibration"
 # Quantile levels: even through the bulk, then halving the distance to both ends, since a ranking is
 # decided in the last thousandth.
 _BULK = 33
@@ -25,7 +24,7 @@ Role = Literal["gallery", "query"]
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Saved):
     """Monotone piecewise-linear map from scores of one kind to the scale of another.
 
     The p-quantile of the one goes to the p-quantile of the other, over the same (query, item) pairs:
@@ -47,6 +46,8 @@ class Calibration:
     >>> c.apply([0.3, 0.55]).round(3).tolist()
     [0.0, 0.5]
     """
+
+    _KIND = "calibration"
 
     scores: Float64
     reference: Float64
@@ -147,15 +148,6 @@ class Calibration:
         y = y + np.minimum(x - self.scores[0], 0.0) + np.maximum(x - self.scores[-1], 0.0)
         calibrated: Vectors = y if given.dtype == np.float64 else y.astype(np.float32)
         return calibrated
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
-        mapfile.write(path, _KIND, *self.parts())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Calibration:
-        """Read what `save` wrote; raises as `retrieval.compat.mapfile.read`."""
-        return cls.of_parts(*mapfile.read(path, _KIND))
 
     def parts(self) -> mapfile.Parts:
         """Return what a file holds of the calibration: fields for its header, and arrays."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +21,15 @@ from retrieval.compat.pairs import (
     paired_blocks,
     warn_about,
 )
+from retrieval.compat.saved import Saved
 from retrieval.errors import ModelMismatchError
 
-_KIND = "isometry"
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, eq=False)
-class Isometry:
+class Isometry(Saved):
     """Orthogonal map between two models' spaces: inner products stay what they were.
 
     Q = argmin ‖S Q − T‖_F over orthogonal Q, that is the polar factor of SᵀT (Schönemann,
@@ -54,6 +55,8 @@ class Isometry:
     >>> bool(np.abs(m.transform(new) - old).max() < 1e-5)
     True
     """
+
+    _KIND = "isometry"
 
     rotation: Float64
     info: PairInfo
@@ -161,6 +164,16 @@ class Isometry:
         rows = checked_vectors(X, self.info.source_dim, "vectors", model=self.info.source_model)
         return _times(rows, self.rotation[: self.info.source_dim])
 
+    def transform_tensor(self, X: torch.Tensor, *, model: str | None = None) -> torch.Tensor:
+        """Map a tensor of source vectors on the device where it lies; otherwise as `transform`.
+
+        Agrees with `transform` to float32's rounding.
+        """
+        from retrieval.compat.tensors import checked_tensor, rotate
+
+        rows = checked_tensor(X, self.info.source_dim, model, self.info.source_model)
+        return rotate(rows, self.rotation[: self.info.source_dim])
+
     def inverse(self, Y: npt.ArrayLike, *, padded: bool = False) -> Vectors:
         """Map shared-space vectors back into the source's space: the exact inverse, Y Qᵀ.
 
@@ -222,15 +235,6 @@ class Isometry:
             )
         rows = checked_vectors(X, self.info.target_dim, "vectors", model=model)
         return np.pad(rows, ((0, 0), (0, self.dim - rows.shape[1])))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the map to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
-        mapfile.write(path, _KIND, *self.parts())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Isometry:
-        """Read a map that `save` wrote; raises as `retrieval.compat.mapfile.read`."""
-        return cls.of_parts(*mapfile.read(path, _KIND))
 
     def parts(self) -> mapfile.Parts:
         """Return what a file holds of the map: fields for its header, and arrays."""

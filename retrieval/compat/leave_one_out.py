@@ -85,10 +85,13 @@ def kernel(scores: Float32, temperature: float) -> tuple[Float32, Float64]:
     L lies near the best score where one neighbour stands out, and above it where many are near.
     """
     top = scores.max(axis=1, keepdims=True)
-    weights = np.exp((scores - top) / np.float32(temperature))
-    mass = weights.sum(axis=1, keepdims=True, dtype=np.float64)
-    levels: Float64 = (top + temperature * np.log(mass))[:, 0]
-    return (weights / mass).astype(np.float32), levels
+    weights = scores - top
+    weights *= np.float32(1 / temperature)
+    np.exp(weights, out=weights)
+    mass = weights.sum(axis=1, keepdims=True)
+    levels: Float64 = (top + temperature * np.log(mass.astype(np.float64)))[:, 0]
+    weights /= mass
+    return weights, levels
 
 
 def gate(levels: Float64, floor: float, temperature: float) -> Float64:
@@ -165,14 +168,3 @@ def choose(
     if best is None:
         raise ValueError("penalties, temperatures and neighbours must each hold a value")
     return best
-
-
-def check_grid(
-    penalties: Sequence[float], temperatures: Sequence[float], neighbours: Sequence[int], n_validation: int
-) -> None:
-    if not penalties or not temperatures or not neighbours:
-        raise ValueError("penalties, temperatures and neighbours must each hold a value")
-    if min(penalties) <= 0 or min(temperatures) <= 0:
-        raise ValueError("penalties and temperatures must be above 0")
-    if min(neighbours) < 1 or n_validation < 1:
-        raise ValueError("neighbours and n_validation must be at least 1")

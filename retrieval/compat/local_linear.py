@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from retrieval.compat import mapfile
-from retrieval.compat.correction import Corrected, Correction, Mapped, Search, disagreement, doubt, signs_of
-from retrieval.compat.errors import InvalidPairsError
-from retrieval.compat.leave_one_out import (
-    Choice,
-    KernelMeans,
-    Neighbourhoods,
-    check_grid,
-    choose,
-    floor_of,
-    gate,
-    kernel,
-    left_out,
-)
+from retrieval.compat.correction import Corrected, Correction, Mapped, Search
+from retrieval.compat.doubt import doubt
+from retrieval.compat.fitting import Method, Options, fit_correction
+from retrieval.compat.own_pairs import mapped_left_out, targets
 from retrieval.compat.pairs import (
-    BLOCK_ROWS,
     Float32,
     Float64,
     Int64,
     PairInfo,
+    Vectors,
     check_model,
     checked_vectors,
     drawn_rows,
@@ -38,15 +28,19 @@ from retrieval.compat.pairs import (
     unit_rows,
     warn_about,
 )
-from retrieval.compat.ridge import Ridge, RidgePath
+from retrieval.compat.saved import Saved
 
-_KIND = "local-linear"
+if TYPE_CHECKING:
+    import torch
+
+    from retrieval.compat.tensors import Tables
+
 _ARRAYS = ("source_mean", "target_mean", "weights", "anchors", "residuals", "levels")
-_NUMBERS = ("temperature", "n_neighbours", "penalty", "floor", "cosine", "scale")
+_NUMBERS = ("temperature", "n_neighbours", "penalty", "floor", "cosine", "width", "scale")
 
 
 @dataclass(frozen=True, eq=False)
-class LocalLinearMap:
+class LocalLinearMap(Saved):
     """Map from one model's space into another's, fitted on paired vectors alone.
 
     For unit x, with W the ridge and r_i = y_i − ŷ(x_i) what it misses on pair i ::
@@ -54,7 +48,11 @@ class LocalLinearMap:
         f(x) = ŷ(x) + g(x) Σ_i softmax_i(x·x_i / T) r_i        over the k nearest pairs
 
     and f is scaled to unit length. The gate g gives the softmax a null neighbour, so that far from all
-    pairs the ridge alone remains. Fitted with source = old and target = new it is a *gallery map*: stored
+    pairs the ridge alone remains. With few pairs a kernel ridge over all of them is the better correction::
+
+        f(x) = o + x W + g(x) Σ_i exp((x·x_i − 1) / w) α_i      see `retrieval.compat.kernel_ridge`
+
+    and leave-one-out says so. Fitted with source = old and target = new it is a *gallery map*: stored
     vectors are rewritten without an encoder call. With source = new and target = old it is a *query
     map*: the gallery stays as it is. Neither needs labels.
 
@@ -63,19 +61,21 @@ class LocalLinearMap:
     source_mean, target_mean, weights : float64
         The ridge.
     anchors, residuals : (n, d_source) and (n, d_target) float32
-        Unit source rows of the pairs, and r_i.
+        Unit source rows of the pairs, and r_i; α_i under a kernel ridge.
     temperature, n_neighbours, penalty : float, int, float
-        T, k, and λ in units of the mean eigenvalue of XᵀX.
+        T, k, and λ in units of the mean eigenvalue of XᵀX; λ itself under a kernel ridge.
     levels : (m,) float64
         Sorted leave-one-out levels of pairs, by which `support` is measured.
     floor : float
         Level of the null neighbour.
     cosine : float
         Mean leave-one-out cosine between mapped and true target vectors.
-    scale : float
-        Brings the doubt of a mapped vector to its expected squared distance from the true one.
     info : PairInfo
         What it was fitted on.
+    width : float
+        w; 0 where the correction is the kernel-weighted mean.
+    scale : float
+        Brings the doubt of a mapped vector to its expected squared distance from the true one.
 
     Examples
     --------
@@ -86,6 +86,8 @@ class LocalLinearMap:
     >>> m.transform(old[400:]).shape, bool(m.cosine > 0.9)
     ((100, 12), True)
     """
+
+    _KIND = "local-linear"
 
     source_mean: Float64
     target_mean: Float64
@@ -98,8 +100,9 @@ class LocalLinearMap:
     levels: Float64
     floor: float
     cosine: float
-    scale: float
     info: PairInfo
+    width: float
+    scale: float
 
     @classmethod
     def fit(
@@ -112,10 +115,13 @@ class LocalLinearMap:
         penalties: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
         temperatures: Sequence[float] = (0.02, 0.05, 0.1, 0.2),
         neighbours: Sequence[int] = (10, 30, 100),
+        method: Method = "mean",
+        widths: Sequence[float] = (0.2, 0.4, 0.8, 1.6),
+        solve_penalties: Sequence[float] = (0.1, 0.3, 1.0),
         n_validation: int = 1000,
         seed: int = 0,
     ) -> LocalLinearMap:
-        """Fit on paired rows; penalty, temperature and neighbours by exact leave-one-out.
+        """Fit on paired rows; settings, and the kind of correction, by exact leave-one-out.
 
         Parameters
         ----------
@@ -126,6 +132,13 @@ class LocalLinearMap:
         penalties, temperatures, neighbours : sequences
             What to choose from; a single value each means no choice. More neighbours than there are
             other pairs become all of them.
+        method : {"mean", "solve", "auto"}
+            A kernel-weighted mean of residuals; a kernel ridge over all pairs, for up to 4,096 of them; or,
+            of the two, that with the higher leave-one-out cosine (for more pairs, the mean). For a gallery
+            map from few pairs "auto" gains points. For a query map the mean ranks better, even where its
+            cosine is lower.
+        widths, solve_penalties : sequences
+            w and λ of a kernel ridge, to choose from.
         n_validation : int
             Pairs that the choice and `support` look at, drawn by `seed`.
 
@@ -144,41 +157,15 @@ class LocalLinearMap:
         Notes
         -----
         O(n · d_source · (d_source + d_target + n_validation)) time; memory for a float32 copy of both
-        sides and some 300 MB at 100 neighbours and d = 384.
+        sides and some 300 MB at 100 neighbours and d = 384. A kernel ridge adds O(n³) time, 16 n² bytes,
+        and some three seconds for the choice of its settings.
         """
-        check_grid(penalties, temperatures, neighbours, n_validation)
+        options = Options(penalties, temperatures, neighbours, method, widths, solve_penalties, n_validation, seed)
         X, Y, relatedness = unit_pairs(source, target)
         info = PairInfo(source_model, target_model, X.shape[1], Y.shape[1], len(X), relatedness)
-        path = RidgePath.of(X, Y)
-        # Unit rows in float32 differ from their mean by 1e-7 through rounding alone.
-        if path.scale <= 1e-12 * len(X):
-            raise InvalidPairsError("all source rows are alike; there is nothing to map by")
+        fit = fit_correction(X, Y, options)
         warn_about(info)
-        sizes = sorted({min(k, len(X) - 1) for k in neighbours})
-        near = Neighbourhoods.of(X, drawn_rows(len(X), n_validation, seed), sizes[-1])
-        best = choose(path, X, Y, near, penalties, temperatures, sizes)
-        levels = np.sort(kernel(near.scores[:, : best.n_neighbours], best.temperature)[1])
-        ridge = path.at(best.penalty)
-        scale = _scale(ridge, X, Y, near, best, floor_of(levels))
-        for start in range(0, len(X), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            # Y is ours, and of no further use but through the residuals.
-            Y[block] -= ridge.predict(X[block].astype(np.float64)).astype(np.float32)
-        return cls(
-            source_mean=ridge.source_mean,
-            target_mean=ridge.target_mean,
-            weights=ridge.weights,
-            anchors=X,
-            residuals=Y,
-            temperature=best.temperature,
-            n_neighbours=best.n_neighbours,
-            penalty=best.penalty,
-            levels=levels,
-            floor=floor_of(levels),
-            cosine=best.cosine,
-            scale=scale,
-            info=info,
-        )
+        return cls(info=info, **vars(fit))
 
     def transform(
         self,
@@ -214,12 +201,33 @@ class LocalLinearMap:
         InvalidVectorError
             If a row holds NaN or infinity, or is all zero.
         """
-        return self.map(X, model=model, neighbours=neighbours, workers=workers).vectors
+        rows = self._rows(X, model)
+        vectors: Float32 = np.empty((len(rows), self.info.target_dim), dtype=np.float32)
+
+        def take(where: slice | Int64, unit: Float32, part: Corrected) -> None:
+            vectors[where] = unit_rows(self._added(unit, part))
+
+        self._correction.run(rows, neighbours, workers, take, trust=False)
+        return vectors
+
+    def transform_tensor(self, X: torch.Tensor, *, model: str | None = None) -> torch.Tensor:
+        """Map a tensor of source vectors on the device where it lies, comparing with all pairs.
+
+        Returns float32 unit rows on that device, which agree with `transform` to 1e-5. Products are
+        float32's, unless torch was told to use TF32, whose error is 1e-3. The map's arrays are copied to a
+        device once and kept there.
+        """
+        from retrieval.compat.tensors import Kernel, Tables, checked_tensor, map_rows
+
+        rows = checked_tensor(X, self.info.source_dim, model, self.info.source_model)
+        device = str(rows.device)
+        if device not in self._tables:
+            self._tables[device] = Tables.of(rows.device, self.anchors, self.residuals, self._affine)
+        return map_rows(rows, self._tables[device], Kernel(self.temperature, self.n_neighbours, self.floor, self.width))
 
     def support(self, X: npt.ArrayLike, *, model: str | None = None, neighbours: Search = "exact") -> Float64:
         """How near the vectors are to the pairs, as a share of the pairs; see `Mapped.support`."""
-        check_model(model, self.info.source_model)
-        rows = checked_vectors(X, self.info.source_dim, "vectors", model=self.info.source_model)
+        rows = self._rows(X, model)
         support = np.empty(len(rows))
 
         def take(where: slice | Int64, _: Float32, part: Corrected) -> None:
@@ -237,24 +245,18 @@ class LocalLinearMap:
         workers: int = 1,
     ) -> Mapped:
         """Map source vectors, and say how far each can be trusted; arguments as `transform`."""
-        check_model(model, self.info.source_model)
-        rows = checked_vectors(X, self.info.source_dim, "vectors", model=self.info.source_model)
+        rows = self._rows(X, model)
         out = Mapped(
             np.empty((len(rows), self.info.target_dim), dtype=np.float32),
             np.empty(len(rows)),
             np.empty(len(rows)),
         )
-        # W, and the offset ȳ − x̄ W, so that the ridge is one product in float32.
-        W = self.weights.astype(np.float32)
-        offset = (self.target_mean - self.source_mean @ self.weights).astype(np.float32)
 
         def take(where: slice | Int64, unit: Float32, part: Corrected) -> None:
-            mapped = part.correction
-            mapped += unit @ W
-            mapped += offset
-            out.vectors[where] = unit_rows(mapped)
+            mapped = self._added(unit, part)
             out.support[where] = part.support
             out.spread[where] = self.scale * doubt(mapped, part.disagreement)
+            out.vectors[where] = unit_rows(mapped)
 
         self._correction.run(rows, neighbours, workers, take)
         return out
@@ -273,24 +275,11 @@ class LocalLinearMap:
 
         Notes
         -----
-        Exact, by the leverages of the ridge: O(n_pairs · d² + m · n_pairs · d_source) time.
+        Exact, by the leverages of the ridge: O(n_pairs · d² + m · n_pairs · d_source) time; under a kernel
+        ridge O(n_pairs³).
         """
         rows = drawn_rows(len(self.anchors), n, seed)
-        Y = self._targets()
-        near = Neighbourhoods.of(self.anchors, rows, self.n_neighbours)
-        means = KernelMeans.of(self.anchors, Y, near, self.temperature, self.n_neighbours)
-        ridge = RidgePath.of(self.anchors, Y).at(self.penalty)
-        mapped = left_out(ridge, self.anchors, Y, rows, means, self.floor, self.temperature)
-        return rows, unit_rows(mapped), Y[rows]
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the map to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
-        mapfile.write(path, _KIND, *self.parts())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LocalLinearMap:
-        """Read a map that `save` wrote; raises as `retrieval.compat.mapfile.read`."""
-        return cls.of_parts(*mapfile.read(path, _KIND))
+        return rows, *mapped_left_out(self, rows)
 
     def parts(self) -> mapfile.Parts:
         """Return what a file holds of the map: fields for its header, and arrays."""
@@ -303,38 +292,38 @@ class LocalLinearMap:
         numbers = {name: fields[name] for name in _NUMBERS}
         return cls(info=PairInfo(**fields["info"]), **{name: arrays[name] for name in _ARRAYS}, **numbers)
 
-    def _targets(self) -> Float32:
-        """Return the pairs' unit target rows, which residuals and ridge add up to."""
-        Y = self.residuals.copy()
-        for start in range(0, len(Y), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            centred = self.anchors[block].astype(np.float64) - self.source_mean
-            Y[block] += (self.target_mean + centred @ self.weights).astype(np.float32)
-        return unit_rows(Y)
+    def _rows(self, X: npt.ArrayLike, model: str | None) -> Vectors:
+        check_model(model, self.info.source_model)
+        return checked_vectors(X, self.info.source_dim, "vectors", model=self.info.source_model)
+
+    def _added(self, unit: Float32, part: Corrected) -> Float32:
+        """Add the ridge to the correction, in place."""
+        W, offset = self._affine
+        mapped = part.correction
+        mapped += unit @ W
+        mapped += offset
+        return mapped
+
+    @cached_property
+    def _tables(self) -> dict[str, Tables]:
+        """The map's arrays on each device that tensors came from."""
+        return {}
+
+    @cached_property
+    def _affine(self) -> tuple[Float32, Float32]:
+        """W, and the offset ȳ − x̄ W, so that the ridge is one product in float32."""
+        offset = self.target_mean - self.source_mean @ self.weights
+        return self.weights.astype(np.float32), offset.astype(np.float32)
 
     @cached_property
     def _correction(self) -> Correction:
         return Correction(
             self.anchors,
             self.residuals,
-            signs_of(self._targets()),
+            partial(targets, self),
             self.temperature,
             self.n_neighbours,
             self.levels,
             self.floor,
+            self.width,
         )
-
-
-def _scale(ridge: Ridge, X: Float32, Y: Float32, near: Neighbourhoods, best: Choice, floor: float) -> float:
-    """Ratio of the mean squared distance of left-out pairs, mapped and scaled, from their targets to the mean doubt."""
-    weights, _ = kernel(near.scores[:, : best.n_neighbours], best.temperature)
-    means = KernelMeans.of(X, Y, near, best.temperature, best.n_neighbours)
-    mapped = left_out(ridge, X, Y, near.rows, means, floor, best.temperature)
-    signs = signs_of(Y)
-    gathered = signs[near.others[:, : best.n_neighbours]]
-    mean = np.matmul(weights[:, None, :], gathered)[:, 0]
-    squares = np.einsum("ik,ikj,ikj->i", weights, gathered, gathered)
-    share = gate(means.levels, floor, best.temperature)
-    everywhere = float(np.einsum("ij,ij->i", signs, signs).mean(dtype=np.float64))
-    unsure = float(doubt(mapped, disagreement(share, mean, squares, everywhere)).mean())
-    return (2.0 - 2.0 * best.cosine) / max(unsure, float(np.finfo(np.float64).tiny))

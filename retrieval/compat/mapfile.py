@@ -46,7 +46,15 @@ def write(
     """Write a map atomically: a temporary file beside it, synced, then renamed over it.
 
     A crash leaves either the file that was there before or the new one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
     """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot save {target.name}: there is no folder {target.parent}; make it first")
     described, payload = [], []
     for name, array in arrays.items():
         stored = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -59,7 +67,6 @@ def write(
     ).encode()
     size = _PREAMBLE.size + len(header) + sum(map(len, payload)) + _DIGEST_SIZE
     digest = hashlib.sha256()
-    target = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -105,7 +112,7 @@ def read(path: str | os.PathLike[str], kind: str) -> Parts:
         raise NewerMapError(f"{path} has format version {version}, and this package reads up to {VERSION}; upgrade it")
     header = json.loads(bytes(body[_PREAMBLE.size : _PREAMBLE.size + header_length]))
     if header["kind"] != kind:
-        raise MapFileError(f"{path} holds a map of kind {header['kind']!r}, not {kind!r}")
+        raise MapFileError(f"{path} holds a map of kind {header['kind']!r}, not {kind!r}; load it as that")
     return header["fields"], _arrays(raw, header["arrays"], _PREAMBLE.size + header_length)
 
 

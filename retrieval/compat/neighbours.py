@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from retrieval.ann import inner_products
-from retrieval.compat.pairs import Float32, Int64
+from retrieval.compat.pairs import BLOCK_ROWS, Float32, Int64
 
 # A block's scores against its cell's pairs stay in a second-level cache of 1 MB.
 _BLOCK_QUERIES = 1024
 _KMEANS_ROUNDS = 8
-_BASIS = 128
+_BASIS, _BASIS_SHARE, _BASIS_ROWS = 128, 0.9, 1024
 _KMEANS_ROWS_PER_CELL = 64
 
 
@@ -43,7 +44,8 @@ class Cells:
     Attributes
     ----------
     basis : (dim, m) float32
-        Orthonormal columns, m ≤ 128, that span most of the centres: cells are told apart in these alone.
+        Orthonormal columns, m ≤ 128, in which cells are told apart: those that hold nine tenths of the
+        pairs' squared length, in which the cells are then cut too, or else the centres' first 128.
     centres : (n_cells, m) float32
         Centres in that basis.
     members : (n_cells, width) int64
@@ -61,19 +63,26 @@ class Cells:
         O(n · √n · dim) time.
         """
         n_cells = int(np.clip(4 * np.sqrt(len(anchors)), 1, min(len(anchors), 1024)))
-        width = min(width, len(anchors))
         rng = np.random.default_rng(seed)
-        sample = rng.permutation(len(anchors))[: n_cells * _KMEANS_ROWS_PER_CELL]
-        centres = spherical_kmeans(anchors[np.sort(sample)], n_cells, rng)
-        _, members = inner_products(centres, anchors, width)
-        _, _, directions = np.linalg.svd(centres, full_matrices=False)
-        basis = np.ascontiguousarray(directions[:_BASIS].T)
-        return cls(basis, centres @ basis, members)
+        sample = np.sort(rng.permutation(len(anchors))[: n_cells * _KMEANS_ROWS_PER_CELL])
+        rows = anchors[sample]
+        basis = principal(rows[:: max(1, len(rows) // _BASIS_ROWS)], _BASIS_SHARE)
+        if basis.shape[1] <= _BASIS:
+            centres = spherical_kmeans(rows @ basis, n_cells, rng)
+            sums = _sums(rows, _nearest(rows @ basis, centres), n_cells)
+            # A cell that ran empty has no mean of its own.
+            whole = np.where(sums.any(axis=1, keepdims=True), sums, centres @ basis.T)
+        else:
+            # No few directions hold such rows; those of the centres are the next best.
+            whole = spherical_kmeans(rows, n_cells, rng)
+            basis = principal(whole, 1.0)[:, :_BASIS].copy()
+            centres = whole @ basis
+        _, members = inner_products(whole, anchors, min(width, len(anchors)))
+        return cls(basis, centres, members)
 
     def assign(self, queries: Float32) -> Int64:
         """Return the cell of each of the unit `queries`: (n,) int64."""
-        cells: Int64 = np.argmax((queries @ self.basis) @ self.centres.T, axis=1).astype(np.int64)
-        return cells
+        return _nearest(queries @ self.basis, self.centres)
 
     def batches(self, cells: Int64) -> Iterator[tuple[int, Int64]]:
         """Walk queries cell by cell, given the cell of each: (cell, rows of queries), in bounded pieces."""
@@ -85,13 +94,35 @@ class Cells:
                 yield cell, order[start:stop]
 
 
+def principal(rows: Float32, share: float) -> Float32:
+    """As few orthonormal columns as hold a share of the rows' squared length: (dim, m)."""
+    _, values, directions = np.linalg.svd(rows, full_matrices=False)
+    held = np.cumsum(values**2, dtype=np.float64)
+    m = int(np.searchsorted(held, share * held[-1])) + 1
+    return np.ascontiguousarray(directions[:m].T)
+
+
 def spherical_kmeans(rows: Float32, n_cells: int, rng: np.random.Generator) -> Float32:
-    """k-means on the sphere; a cell that runs empty keeps its centre."""
+    """k-means by inner product, with centres of unit length; a cell that runs empty keeps its centre."""
     centres: Float32 = rows[rng.permutation(len(rows))[:n_cells]].copy()
     for _ in range(_KMEANS_ROUNDS):
-        _, nearest = inner_products(rows, centres, 1)
-        sums = np.zeros_like(centres)
-        np.add.at(sums, nearest[:, 0], rows)
+        sums = _sums(rows, _nearest(rows, centres), n_cells)
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         centres = np.where(lengths > 0, sums / np.maximum(lengths, 1e-12), centres).astype(np.float32)
     return centres
+
+
+def _nearest(rows: Float32, centres: Float32) -> Int64:
+    """Return the centre of largest inner product of each row."""
+    cells: Int64 = np.empty(len(rows), dtype=np.int64)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        cells[block] = np.argmax(rows[block] @ centres.T, axis=1)
+    return cells
+
+
+def _sums(rows: Float32, cells: Int64, n_cells: int) -> Float32:
+    """Sum of the rows of each cell: (n_cells, dim) float32."""
+    ones = np.ones(len(rows), dtype=np.float32)
+    sums: Float32 = csr_array((ones, (cells, np.arange(len(rows)))), shape=(n_cells, len(rows))) @ rows
+    return sums

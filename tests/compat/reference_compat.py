@@ -68,3 +68,16 @@ def local_linear(x, source, target, penalty, temperature, k, floor):
         residual = target[i] - mean_target - (source[i] - mean_source) @ W
         mapped = mapped + weight / (mass + null) * residual
     return mapped
+
+
+def kernel_ridge(x, source, target, penalty, width):
+    """One vector through a kernel ridge: its affine part, and the kernel's; by `numpy.linalg.solve`."""
+
+    def k(a, b):
+        return 1 + float(a @ b) + math.exp((float(a @ b) - 1) / width)
+
+    gram = np.array([[k(a, b) for b in source] for a in source])
+    alpha = np.linalg.solve(gram + penalty * np.eye(len(source)), target)
+    affine = sum((1 + float(x @ row)) * a for row, a in zip(source, alpha, strict=True))
+    bent = sum(math.exp((float(x @ row) - 1) / width) * a for row, a in zip(source, alpha, strict=True))
+    return affine, bent

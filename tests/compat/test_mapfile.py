@@ -123,3 +123,8 @@ def test_only_plain_numbers_are_stored(tmp_path):
         mapfile.write(tmp_path / "x", "kind", {}, {"z": np.zeros(1, dtype=np.complex128)})
     with pytest.raises(ValueError, match=r"JSON compliant|Out of range float"):
         mapfile.write(tmp_path / "x", "kind", {"nan": float("nan")}, {})
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"cannot save some\.map: there is no folder .*nowhere; make it first"):
+        mapfile.write(tmp_path / "nowhere" / "some.map", "kind", FIELDS, ARRAYS)
