@@ -25,8 +25,10 @@ class Clinc:
     """CLINC150: utterances, their intents as 0 ... 149, and their MiniLM vectors."""
 
     train_texts: list[str]
+    val_texts: list[str]
     test_texts: list[str]
     train_classes: Codes
+    val_classes: Codes
     test_classes: Codes
     train_minilm: Array
     test_minilm: Array
@@ -48,14 +50,10 @@ def clinc() -> Clinc:
     names = sorted({intent for _, intent in raw["train"]})
     code = {name: i for i, name in enumerate(names)}
     vectors = [np.load(base / f"minilm-l6-{part}.npy").astype(np.float32) for part in ("train", "test")]
-    return Clinc(
-        [text for text, _ in raw["train"]],
-        [text for text, _ in raw["test"]],
-        np.array([code[intent] for _, intent in raw["train"]]),
-        np.array([code[intent] for _, intent in raw["test"]]),
-        vectors[0],
-        vectors[1],
-    )
+    parts = ("train", "val", "test")
+    texts = ([text for text, _ in raw[part]] for part in parts)
+    classes = (np.array([code[intent] for _, intent in raw[part]]) for part in parts)
+    return Clinc(*texts, *classes, *vectors)
 
 
 def lsa(train: list[str], test: list[str], dim: int, seed: int) -> tuple[Array, Array]:

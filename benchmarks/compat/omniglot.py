@@ -7,28 +7,40 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.compat.course import BCTSettings, BT2Settings, Codes, Course
 from benchmarks.compat.data import omniglot
-from benchmarks.compat.table import Table
+from benchmarks.compat.table import Array, Table
 from retrieval import compat
 
-DIM = 64
-SHARPNESS = 10.0  # as searched in trained_nets.py
+EPOCHS, WIDTH = 30, 1
+# Chosen by search.py on Omniglot's validation sets.
+BCT_SEARCHED = BCTSettings(influence=2.0, sharpness=3.0)
+BT2_SEARCHED = BT2Settings(follow=10.0, influence=10.0, regress=5.0, sharpness=10.0, extra=8, scale=2.0)
 
 
-def backbone(n_out: int, seed: int) -> nn.Module:
-    """Three strided convolutions and one linear layer; 21 × 21 pixels in."""
+def backbone(n_out: int, seed: int, width: int = 1) -> nn.Module:
+    """Three strided convolutions, 24 × width and up, and one linear layer; 21 × 21 pixels in."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers: list[nn.Module] = []
-        for n_in, n_next, size in ((1, 24, 5), (24, 48, 3), (48, 96, 3)):
+        n_in = 1
+        for n_next, size in ((24 * width, 5), (48 * width, 3), (96 * width, 3)):
             convolution = nn.Conv2d(n_in, n_next, size, stride=2, padding=size // 2)
             layers += [convolution, nn.BatchNorm2d(n_next), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2), nn.Linear(96 * 9, n_out))
+            n_in = n_next
+        return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2), nn.Linear(n_in * 9, n_out))
+
+
+def course(inputs: Array, labels: Codes, n_old: int, epochs: int, width: int, seed: int) -> Course:
+    """Train on drawings, moved by a pixel at most; the old model sees `n_old` of the characters."""
+    schedule = compat.Schedule(epochs=epochs, warmup=2, batch_size=64, rate=3e-3, seed=seed)
+    return Course(inputs, labels, n_old, partial(backbone, width=width), schedule, seed, shift)
 
 
 def shift(inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -45,24 +57,16 @@ def one_seed(seed: int, epochs: int, tables: dict[str, Table]) -> None:
     train, test = drawing < 16, drawing >= 16
     X, y = images[train], characters[train]
     tests = {"seen": (images[test], characters[test]), "unseen": (unseen, unseen_characters)}
-    rng = np.random.default_rng(seed)
-    known = np.isin(y, rng.permutation(136)[:45])
-    _, relabelled = np.unique(y[known], return_inverse=True)
-    schedule = compat.Schedule(epochs=epochs, warmup=2, batch_size=64, rate=3e-3, seed=seed)
-    settings = {"schedule": schedule, "augment": shift}
-    old_model = compat.train_independent(backbone(DIM, 100 * seed), DIM, X[known], relabelled, **settings)
-    new_model = compat.train_independent(backbone(DIM, 100 * seed + 1), DIM, X, y, **settings)
+    plan = course(X, y, 45, epochs, WIDTH, seed)
+    old_model, new_model = plan.old(), plan.new()
     old, new = old_model.encode(X), new_model.encode(X)
-    start = 100 * seed + 2
-    models = {"BCT": compat.train_bct(backbone(DIM, start), DIM, X, y, old, **settings)}
-    head = compat.BT2Head(DIM, DIM, extra=32, seed=seed)
-    models["BT²"] = compat.train_bt2(backbone(2 * DIM, start), head, X, y, old, new, **settings)
-    models["BCT searched"] = compat.train_bct(backbone(DIM, start), DIM, X, y, old, sharpness=SHARPNESS, **settings)
-    head = compat.BT2Head(DIM, DIM, extra=32, seed=seed)
-    models["BT² searched"] = compat.train_bt2(
-        backbone(2 * DIM, start), head, X, y, old, new, sharpness=SHARPNESS, **settings
-    )
-    models["cosine regression"] = compat.train_regression(backbone(DIM, start), DIM, X, y, old, weight=5.0, **settings)
+    models = {
+        "BCT": plan.bct(old, BCTSettings()),
+        "BT²": plan.bt2(old, new, BT2Settings()),
+        "BCT searched": plan.bct(old, BCT_SEARCHED),
+        "BT² searched": plan.bt2(old, new, BT2_SEARCHED),
+        "cosine regression": plan.regression(old),
+    }
     query_map = compat.LocalLinearMap.fit(source=new, target=old)
     gallery_map = compat.LocalLinearMap.fit(source=old, target=new)
     for name, (inputs, classes) in tests.items():
@@ -81,7 +85,7 @@ def one_seed(seed: int, epochs: int, tables: dict[str, Table]) -> None:
 def main() -> None:
     """Run all seeds and print the tables."""
     n_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 15
+    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else EPOCHS
     tables = {
         "seen": Table(f"Omniglot small1, seen characters, 45 → 136, {epochs} epochs"),
         "unseen": Table(f"Omniglot small2, 156 unseen characters, {epochs} epochs"),

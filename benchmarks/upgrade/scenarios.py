@@ -171,7 +171,8 @@ def _pixels(old_dim: int, new_dim: int, *, seen: bool) -> Views:
 def _trained_nets() -> Views:
     """Two small nets on LSA features: the old one saw 75 of the 150 intents."""
     # Late: torch takes a second, and only this data set needs it.
-    from benchmarks.compat.trained_nets import DIM, FEATURES, backbone
+    from benchmarks.compat.course import DIM
+    from benchmarks.compat.trained_nets import FEATURES, backbone
     from retrieval import compat
 
     data = _clinc()
