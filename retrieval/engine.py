@@ -31,8 +31,6 @@ class Engine:
     ----------
     version : str
         Of FAISS.
-    gpus : int
-        Devices that this build of FAISS can use.
     threads : int
         OpenMP threads of a search on the CPU.
     blas : str
@@ -40,7 +38,6 @@ class Engine:
     """
 
     version: str
-    gpus: int
     threads: int
     blas: str
 
@@ -101,8 +98,7 @@ def engine() -> Engine:
         If FAISS is not installed.
     """
     faiss, blas = loaded()
-    gpus = faiss.get_num_gpus() if hasattr(faiss, "StandardGpuResources") else 0
-    return Engine(str(faiss.__version__), int(gpus), int(faiss.omp_get_max_threads()), blas)
+    return Engine(str(faiss.__version__), int(faiss.omp_get_max_threads()), blas)
 
 
 def checked_threads(threads: int | None) -> int | None:
