@@ -48,6 +48,10 @@ def test_it_is_measured_again_once_a_quarter_has_come_and_the_loss_is_told(
         gallery.add_vectors([f"new-{row}" for row in range(290)], Y)
         assert gallery.search(Y[7], k=1)[0].id == "new-7"
         assert calls == [1]
+        # All that waited is in the index.
+        live = gallery._searcher._lives[1]
+        assert live is not None
+        assert sorted(live.entries.items.tolist()) == list(range(1, 1790))
         index = gallery.info().index
         assert "measured at 1,200 vectors and " in index
         assert " at 1,789" in index
@@ -60,7 +64,6 @@ def test_it_is_measured_again_once_a_quarter_has_come_and_the_loss_is_told(
         assert calls == [1]
         assert other.info().index == index
         assert 0 < told <= 1
-        # All that waited is in the index.
         assert {hit.id for hit in gallery.search(Y[0], k=1789)} == {
             *map(str, range(1200)),
             *(f"same-{row}" for row in range(299)),
@@ -80,6 +83,11 @@ def test_what_it_tells_is_the_recall_of_vectors_that_are_not_in_the_index(grown:
         Y = unit(rng.standard_normal((800, DIM)))
         gallery.add_vectors([f"new-{row}" for row in range(400)], Y[:400])
         gallery.search(X[:2])
+        # What waited is in the index, which was not built anew.
+        live = gallery._searcher._lives[1]
+        assert live is not None
+        assert sorted(live.entries.items.tolist()) == list(range(1, 1601))
+        assert live.trained_on < 1200
         index = gallery.info().index
         told = float(index.split(" and ")[1].split()[0])
         rows, _ = exact.search(Y[400:], np.vstack([X, Y[:400]]), np.arange(1600), 10)
