@@ -36,6 +36,7 @@ class Part:
 PARTS = (
     Part("decode", "values read back from vectors, against theory", ("benchmarks.vsa.decode",)),
     Part("drowning", "what a constant field and a unique id cost", ("benchmarks.vsa.drowning",)),
+    Part("error-bars", "how often the error bar of a number holds it", ("benchmarks.vsa.error_bars",), long=True),
     Part("exactness", "isometry: self-scores, round trip, time", ("benchmarks.compat.exactness", "1")),
     Part("calibration", "mixed galleries: each version's share of hits", ("benchmarks.compat.calibration", "1")),
     Part("mapping", "100,000 vectors mapped, against encoding again", ("benchmarks.compat.speed", "100000")),

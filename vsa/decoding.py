@@ -54,14 +54,15 @@ class Answer:
         Cosine of the value's copy bound to the path and the vector, less what other paths explain.
     trust : float
         Probability that the value is right, 0 to 1.
-    error : float or None
-        Kept for numbers and times read as a place on a scale; None, since values are read among known ones.
+    interval : (float, float) or None
+        Of a number read by `vsa.JSONEncoder.decode`: the error bar of the number at the path, whichever it is; see
+        `vsa.JSONEncoder.decode_number`.
     """
 
     value: Any
     score: float
     trust: float
-    error: float | None = None
+    interval: tuple[float, float] | None = None
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.value, self.score))

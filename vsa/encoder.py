@@ -355,7 +355,7 @@ class JSONEncoder(Saving, Inspection, Streaming):
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the lock, the caches and the device that was found here."""
-        return {**self.__dict__, "_lock": None, "_bundler": None, "_place": None}
+        return {**self.__dict__, "_lock": None, "_bundler": None, "_place": None, "_readers": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

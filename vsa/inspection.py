@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
-import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from vsa.bundler import Bundler
 from vsa.candidates import Candidates, candidates, remembered
-from vsa.config import EncoderConfig
 from vsa.decoding import Answer, Reading, alone, answers
 from vsa.dissecting import explain_tokens
 from vsa.errors import InvalidRecordError
 from vsa.exchange import is_vector
 from vsa.explaining import checked_query, explain
 from vsa.leaves import Arrays
-from vsa.memory import ItemMemory
+from vsa.number_inspection import NumberInspection
+from vsa.numbers import COVERAGE
 from vsa.paths import MEMBER, Path, format_path, parse_path
 
 _MOST_VALUES = 256
 """Values of a path that other paths' readings are cleared of."""
 
 
-class Inspection(ABC):
+class Inspection(NumberInspection):
     """The part of `vsa.JSONEncoder` that reads vectors rather than making them."""
 
-    _lock: threading.RLock
     _cache_bytes: int
-    config: EncoderConfig
-    memory: ItemMemory | None
     _candidates: tuple[tuple[int, int, int], list[Candidates]] | None = None
-
-    @property
-    @abstractmethod
-    def dim(self) -> int:
-        """Length of the vectors."""
 
     @abstractmethod
     def _sums(self, records: list[Any]) -> npt.NDArray[np.float64]: ...
-
-    @abstractmethod
-    def _ready(self) -> Bundler: ...
 
     @overload
     def explain(self, query: Any, record: Any, *, tokens: Literal[False] = False) -> list[tuple[str, float]]: ...
@@ -159,7 +147,8 @@ class Inspection(ABC):
             Best first; each unpacks as (value, score). The score is the cosine of the value's copy bound to the path
             and of what is left of the vector once the paths in the memory, where there is one, are explained away:
             about 0 with a standard deviation of 1/√dim for a value that is not there. `trust` is the probability of
-            its being right; for a path that the record does not have, no answer's is high.
+            its being right; for a path that the record does not have, no answer's is high. Numbers have the error
+            bar of `decode_number` as `interval`.
 
         Raises
         ------
@@ -189,7 +178,12 @@ class Inspection(ABC):
         values = None if candidates is None else _checked(candidates)
         with self._lock:
             reading, at = self._reading(unit, steps, values)
-        return answers(reading, at)[:k]
+            found = answers(reading, at)[:k]
+            if MEMBER not in steps and any(type(answer.value) in (int, float) for answer in found):
+                number = self._number(unit, steps, COVERAGE)
+                bar = (number.low, number.high)
+                found = [replace(a, interval=bar) if type(a.value) in (int, float) else a for a in found]
+        return found
 
     def decode_record(self, x: npt.NDArray[Any], paths: Iterable[str] | None = None) -> dict[str, list[Answer]]:
         """What a vector holds, path by path, each read against what the other paths leave.
