@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,14 @@ def test_a_part_that_fails_is_named_and_the_next_one_runs(
     monkeypatch.setattr(sys, "argv", ["benchmarks", "--results", str(file), "--minutes", "0"])
     assert command.main() == 1
     assert "sound: not run, the time was up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda file: file.stem)
+def test_every_module_finds_what_it_imports_of_the_project(file: Path) -> None:
+    name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        assert error.name is not None
+        assert error.name.split(".")[0] not in {"benchmarks", "vsa", "retrieval"}
+        pytest.skip(f"{error.name} is not installed")

@@ -24,8 +24,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold
 
 import vsa
+from benchmarks.vsa import peers
 from benchmarks.vsa.data import records
-from benchmarks.vsa.rate import features
 
 DIM = 2048
 SEEDS = range(5)
@@ -99,6 +99,11 @@ class Form:
             encoder.fit(bare[:n_train])
         nested = {key for record in bare for key, value in record.items() if isinstance(value, list)}
         return encoder.encode(bare, weights=dict.fromkeys(nested, self.members) if self.members != 1.0 else None)
+
+
+def features(value: Any) -> list[str]:
+    """The encoder's words and n-grams, with and without their path."""
+    return [token for path, leaf in peers.leaves(value) for token in peers.tokens(path, leaf)]
 
 
 def leaves(value: Any, path: str = "") -> Iterator[str]:
