@@ -75,6 +75,6 @@ def test_every_module_finds_what_it_imports_of_the_project(file: Path) -> None:
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
-        assert error.name is not None
-        assert error.name.split(".")[0] not in {"benchmarks", "vsa", "retrieval"}
+        if str(error.name).split(".")[0] in {"benchmarks", "vsa", "retrieval"}:
+            raise
         pytest.skip(f"{error.name} is not installed")
