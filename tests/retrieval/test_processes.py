@@ -27,7 +27,8 @@ from test_processes import vectors
 until = time.time() + float(sys.argv[2])
 looks, states = 0, set()
 with Gallery.open(sys.argv[1]) as gallery:
-    while time.time() < until:
+    # On a slow machine longer, so that there is something to see.
+    while time.time() < until or (min(looks - 3, len(states) - 1) < 1 and time.time() < until + 60):
         hits = gallery.search(vectors(0), k=40)
         # A score from one write beside a payload from another would show here.
         for row, one in enumerate(hits):
@@ -70,7 +71,7 @@ def test_readers_see_whole_writes_only(tmp_path: Path) -> None:
         ]
         version = 1
         until = time.time() + SECONDS + 1
-        while time.time() < until:
+        while time.time() < until or any(reader.poll() is None for reader in readers):
             group = f"g{version % 7}"
             if version % 5 == 4 and f"{group}-0" in gallery and group != "g0":
                 gallery.delete([f"{group}-{number}" for number in range(10)])
