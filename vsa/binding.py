@@ -142,9 +142,10 @@ class HadamardBinding(Binding[HadamardRounds]):
     """(HD)³ with H the orthonormal Walsh-Hadamard matrix and D random signs: 12 · dim bytes a key.
 
     Where dim is no power of two, each round shuffles the coordinates and transforms the first and then the last
-    2^⌊log₂ dim⌋ of them, which is orthogonal too (28 · dim bytes a key). Just above a power of two the two
-    transforms overlap so far that a spike is spread less: dim · Σ x⁴ of its image is about 3 at dim 64 and 100, as
-    for a Haar matrix, and 22 at dim 257. A path is applied key by key, so its cost grows with its depth.
+    2^⌊log₂ dim⌋ of them, which is orthogonal too (28 · dim bytes a key), with the round's signs in reverse order in
+    between: just above a power of two the second transform would undo the first without them. So a spike is spread at
+    any dim as by a Haar matrix, dim · Σ x⁴ of its image being about 3. A path is applied key by key, so its cost
+    grows with its depth.
     Source: Ailon & Chazelle 2009 for HD; three rounds by Andoni et al. 2015, arXiv 1509.02897.
     """
 
@@ -177,6 +178,7 @@ class HadamardBinding(Binding[HadamardRounds]):
                 if orders is not None:
                     Y = Y[:, orders[i]]
                     _walsh(Y[:, : self._block])
+                    Y *= flips[i, ::-1]
                     _walsh(Y[:, self.dim - self._block :])
                 else:
                     _walsh(Y)
@@ -188,6 +190,7 @@ class HadamardBinding(Binding[HadamardRounds]):
             for i in reversed(range(self.rounds)):
                 if orders is not None:
                     _walsh(Y[:, self.dim - self._block :])
+                    Y *= flips[i, ::-1]
                     _walsh(Y[:, : self._block])
                     back = np.empty_like(Y)
                     back[:, orders[i]] = Y

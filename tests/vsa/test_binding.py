@@ -121,7 +121,7 @@ def test_columns_point_nowhere_in_particular(kind):
 # First and last rows; the last bits of the two that multiply floats are the machine's.
 STAYS = [
     ("permutation", 6, [0, 0, 0, 0, 1, 0], [0, 0, 0, -1, 0, 0]),
-    ("hadamard", 6, [-0.25, 0.625, -0.5, 0.125, 0.375, 0.375], [0, 0.125, -0.25, -0.875, 0.125, -0.375]),
+    ("hadamard", 6, [-0.375, -0.5, -0.375, 0.25, 0.125, -0.625], [-0.5, 0.5, -0.5, -0.5, 0, 0]),
     (
         "hadamard",
         8,
@@ -140,12 +140,12 @@ def test_operators_stay_what_they_were(kind, dim, first, last):
 
 
 @pytest.mark.parametrize("kind", ["hadamard", "haar"])
-@pytest.mark.parametrize("dim", [64, 100])
+@pytest.mark.parametrize("dim", [64, 65, 100, 129])
 def test_a_spike_is_spread_over_all_coordinates(kind, dim):
     """Entries of an even unit vector are nearly normal: dim · Σ x⁴ is 3 (1 - 2 / (dim + 2)); for a spike it is dim."""
     family = binding(kind, dim, seed=3)
     fourth = [dim * np.mean(np.sum(matrix(family, family.operator(b"%d" % i)) ** 4, axis=0)) for i in range(3)]
-    # Measured 2.58 to 2.97.
+    # Measured 2.58 to 3.03; 7 and 12 at dim 65 and 129 without signs between the two transforms of a round.
     assert 2.4 < np.mean(fourth) < 3.3
 
 
