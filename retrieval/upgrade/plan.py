@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from retrieval.compat.calibration import Calibration
 from retrieval.compat.errors import InvalidPairsError
+from retrieval.compat.isometry import Isometry  # noqa: F401 - named by an annotation that is inherited
+from retrieval.compat.local_linear import LocalLinearMap  # noqa: F401 - likewise
 from retrieval.compat.pairs import drawn_rows, unit_pairs
 from retrieval.encoding import Encoder
 from retrieval.progress import Progress, reporter
