@@ -50,9 +50,9 @@ class FastPath:
     """
 
     def __init__(self, root: Node, table: RowTable[Any], arrays: Arrays, limits: Limits, room: int) -> None:
-        from vsa import scanning, structure, summing
+        from vsa import scanning, structure, summing, tokentable
 
-        self._scanning, self._summing = scanning, summing
+        self._scanning, self._summing, self._known = scanning, summing, tokentable
         self._padding = bytes(structure.PADDING)
         self._table = table
         self._arrays = arrays
@@ -81,7 +81,7 @@ class FastPath:
         self._used = np.zeros(3, np.int64)
         self._seen = np.zeros(1 << (_SEEN_PER_SUM * self._sums).bit_length(), np.uint64)
         # Zeroed pages are not taken from the system before they are written.
-        self._tables = self._scanning.Tables(
+        self._tables = self._known.Tables(
             tokens=np.zeros((_SMALLEST, 4), np.uint64),
             text=np.zeros(_TOKEN_BYTES * _SMALLEST + len(self._padding), np.uint8),
             first=np.full(1024, -1, np.int32),
@@ -155,11 +155,11 @@ class FastPath:
         size = 0
         for number, kind, start, end in found:
             node = self._nodes[number]
-            if kind == self._scanning.MEMBER:
+            if kind == self._known.MEMBER:
                 more |= self._link(number, node, start)
                 continue
             value = orjson.loads(line[start:end])
-            if kind == self._scanning.KEY:
+            if kind == self._known.KEY:
                 child = node.children.get(value)
                 if child is not None:
                     tokens.append((number, kind, start, end, self._id(child)))
@@ -175,7 +175,7 @@ class FastPath:
             if not self._grow(len(tokens), size):
                 self._clear()
                 return False
-            self._scanning.put_all(self._tables, self._table.rows, data, np.array(tokens, np.int64), self._used)
+            self._known.put_all(self._tables, self._table.rows, data, np.array(tokens, np.int64), self._used)
         return more
 
     def _grow(self, tokens: int, size: int) -> bool:
@@ -191,7 +191,7 @@ class FastPath:
             return False
         if slots > len(t.tokens):
             larger = np.zeros((slots, 4), np.uint64)
-            self._scanning.moved(t.tokens, larger)
+            self._known.moved(t.tokens, larger)
             t = t._replace(tokens=larger)
         if room > len(t.text):
             text = np.zeros(room, np.uint8)

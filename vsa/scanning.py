@@ -26,54 +26,7 @@ from vsa.structure import (
     same_bytes,
     structure_of,
 )
-
-KEY, VALUE, MEMBER = 0, 1, 2
-
-TEXT, TOKENS, SUMS = 0, 1, 2
-"""Places in `used`: how many bytes of text, tokens and sums are held."""
-
-_KIND = np.uint64(1) << np.uint64(63)
-_HALF = np.uint64(32)
-_LOW = np.uint64(0xFFFFFFFF)
-_PEAK_BITS = np.uint64(24)
-_PEAK = np.uint64(0xFFFFFF)
-
-EXACT = 1 << 24
-"""Whole numbers below this are exact in float32."""
-
-
-class Tables(NamedTuple):
-    """What was met before.
-
-    Attributes
-    ----------
-    tokens : (2**k, 4) uint64
-        Open addressing, two to a cache line. Of each token: its hash (0 where free); kind, node and length; its place
-        in `text`, above 24 bits with the largest entry of its row; its value. The value of a key is a child, with 0
-        beside it; that of a leaf is its row with the generation of the row, and that of an object or array the number
-        of its sum with the epoch of the sums.
-    text : uint8
-        Bytes of the tokens, and `PADDING` more.
-    first, following : int32
-        Of each node, the node of its first member and of the member after it; -1 where not met.
-    generation : int32
-        Of each row of the table, how often it was freed.
-    sums : (n, dim) float32
-        Rows of whole objects and arrays.
-    leaves : int64
-        How many leaves each sum stands for.
-    epoch : (1,) int64
-        How often the sums were forgotten.
-    """
-
-    tokens: Any
-    text: Any
-    first: Any
-    following: Any
-    generation: Any
-    sums: Any
-    leaves: Any
-    epoch: Any
+from vsa.tokentable import HALF, KEY, LOW, MEMBER, PEAK, PEAK_BITS, VALUE, find, meta_of
 
 
 class Scratch(NamedTuple):
@@ -106,81 +59,6 @@ class Scratch(NamedTuple):
     stamps: Any
     serial: Any
     nothing: Any
-
-
-@compiled
-def _meta(node, size, kind):
-    """Node, kind and length in one word."""
-    return (np.uint64(node) << _HALF) | np.uint64(size) | (_KIND if kind == VALUE else np.uint64(0))
-
-
-@compiled
-def find(tokens, text, data, start, end, node, kind):
-    """The slot of a token, or the free one where it would go."""
-    h = hash_of(data, start, end, 2 * node + kind)
-    mask = len(tokens) - 1
-    at = np.int64(h >> np.uint64(20)) & mask
-    size = end - start
-    meta = _meta(node, size, kind)
-    while tokens[at, 0] != 0:
-        if (
-            tokens[at, 0] == h
-            and tokens[at, 1] == meta
-            and same_bytes(text, np.int64(tokens[at, 2] >> _PEAK_BITS), data, start, size)
-        ):
-            return at
-        at = (at + 1) & mask
-    return at
-
-
-@compiled
-def put(t, data, start, end, node, kind, value, birth, peak, used):
-    """Enter a token, or give one that is there a new value; there must be room."""
-    at = find(t.tokens, t.text, data, start, end, node, kind)
-    size = end - start
-    if t.tokens[at, 0] == 0:
-        t.tokens[at, 0] = hash_of(data, start, end, 2 * node + kind)
-        t.tokens[at, 1] = _meta(node, size, kind)
-        t.tokens[at, 2] = np.uint64(used[TEXT]) << _PEAK_BITS
-        for i in range(size):
-            t.text[used[TEXT] + i] = data[start + i]
-        used[TEXT] += size
-        used[TOKENS] += 1
-    t.tokens[at, 2] = (t.tokens[at, 2] & ~_PEAK) | np.uint64(peak)
-    t.tokens[at, 3] = (np.uint64(value) << _HALF) | (np.uint64(birth) & _LOW)
-
-
-@compiled
-def put_all(t, table, data, entries, used):
-    """Enter keys and leaves given as (node, kind, start, end, child or row); there must be room."""
-    for n in range(len(entries)):
-        node, kind, start, end, value = entries[n]
-        if kind == KEY:
-            put(t, data, start, end, node, kind, value, 0, 0, used)
-        else:
-            put(t, data, start, end, node, kind, value, t.generation[value], peak_of(table[value]), used)
-
-
-@compiled
-def peak_of(row):
-    """The largest entry of a row of whole numbers, whatever its sign."""
-    peak = np.float32(0)
-    for x in row:
-        peak = max(peak, abs(x))
-    return np.int64(peak)
-
-
-@compiled
-def moved(tokens, larger):
-    """Enter all tokens into a larger table."""
-    mask = len(larger) - 1
-    for n in range(len(tokens)):
-        if tokens[n, 0] != 0:
-            at = np.int64(tokens[n, 0] >> np.uint64(20)) & mask
-            while larger[at, 0] != 0:
-                at = (at + 1) & mask
-            for i in range(4):
-                larger[at, i] = tokens[n, i]
 
 
 @compiled
@@ -225,7 +103,7 @@ def _members(t, s, data, opening, parent, found, unknown):
             if parent >= 0:
                 slot = find(tokens, text, data, at, key_end, parent, KEY)
                 if tokens[slot, 0] != 0:
-                    node = np.int64(tokens[slot, 3] >> _HALF)
+                    node = np.int64(tokens[slot, 3] >> HALF)
                     if stamps[node] == serial:
                         return -1, unknown
                     stamps[node] = serial
@@ -280,7 +158,7 @@ def _slots(t, s, count):
             members[n, 4] = -1
             continue
         members[n, 4] = at
-        place = np.int64(tokens[at, 2] >> _PEAK_BITS)
+        place = np.int64(tokens[at, 2] >> PEAK_BITS)
         for line in range(0, members[n, 2] - members[n, 1], 64):
             prefetch_byte(text, place + line)
 
@@ -322,15 +200,15 @@ def rows_of(t, s, data, start, end, node, leaf_limit, rows, wishes, found):
         for n in range(number):
             node, at, size, slot = members[n, 0], members[n, 1], members[n, 2] - members[n, 1], members[n, 4]
             is_container = members[n, 3] >= 0
-            if slot >= 0 and tokens[slot, 1] == _meta(node, size, VALUE):
-                value = np.int64(tokens[slot, 3] >> _HALF)
-                birth = tokens[slot, 3] & _LOW
+            if slot >= 0 and tokens[slot, 1] == meta_of(node, size, VALUE):
+                value = np.int64(tokens[slot, 3] >> HALF)
+                birth = tokens[slot, 3] & LOW
                 if birth == (epoch if is_container else np.uint64(generation[value])) and same_bytes(
-                    text, np.int64(tokens[slot, 2] >> _PEAK_BITS), data, at, size
+                    text, np.int64(tokens[slot, 2] >> PEAK_BITS), data, at, size
                 ):
                     rows[count] = -1 - value if is_container else value
                     leaves += of_sums[value] if is_container else 1
-                    bound += np.int64(tokens[slot, 2] & _PEAK)
+                    bound += np.int64(tokens[slot, 2] & PEAK)
                     count += 1
                     continue
             if is_container:

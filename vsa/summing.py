@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vsa.intrinsics import LANES, address_of, plus, plus_one, prefetch
-from vsa.scanning import EXACT, SUMS, TEXT, VALUE, find, peak_of, put, rows_of
+from vsa.scanning import rows_of
 from vsa.structure import PADDING, compiled, compiled_in_any_order, hash_of
+from vsa.tokentable import EXACT, LOW, SUMS, TEXT, VALUE, find, peak_of, put
 
 AHEAD = 8
 """How many rows before its turn a row is asked for: time for memory to answer."""
@@ -190,7 +191,7 @@ def admit(t, s, table, data, wishes, granted, rows, seen, used, leaf_limit):
     seen : (2**k,) uint64
         Hashes of those wished for once.
     used : (3,) int64
-        See `vsa.scanning.TEXT`.
+        See `vsa.tokentable.TEXT`.
     """
     count = 0
     for n in range(len(wishes)):
@@ -205,7 +206,7 @@ def admit(t, s, table, data, wishes, granted, rows, seen, used, leaf_limit):
             seen[place] = h
             continue
         slot = find(t.tokens, t.text, data, start, end, node, VALUE)
-        if t.tokens[slot, 0] != 0 and (t.tokens[slot, 3] & np.uint64(0xFFFFFFFF)) == np.uint64(t.epoch[0]):
+        if t.tokens[slot, 0] != 0 and (t.tokens[slot, 3] & LOW) == np.uint64(t.epoch[0]):
             continue
         if used[SUMS] == len(t.sums):
             t.epoch[0] += 1
