@@ -62,5 +62,8 @@ PARTS = (
     Part("switched", "a million vectors switched to another model", ("benchmarks.upgrade.million",), long=True),
     Part("gallery", "all of the gallery's parts at full size", ("benchmarks.gallery",), long=True),
     Part("safety", "300 kills, readers, altered bytes", ("benchmarks.gallery", "safety"), long=True),
+    Part("gpu", "the gallery on a GPU, against the CPU and FAISS", ("benchmarks.gallery", "gpu"), long=True),
+    Part("gpu-vectors", "JSON to vectors with a GPU", ("benchmarks.vsa.device",), long=True),
+    Part("gpu-maps", "maps between models on a GPU", ("benchmarks.compat.device",), long=True),
     Part("million", "a gallery that grows to a million vectors", ("benchmarks.gallery", "million"), long=True),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import exact, placing
+from retrieval import exact, placing, scoring
 from retrieval.device import Place
 from retrieval.entries import Entries
 from retrieval.vectors import VectorTable
@@ -100,7 +100,7 @@ class DeviceFlat:
                 asked = asked[unproven.tolist()]
             products, labels = self._placed.search(asked, width)
             candidates = self._entries.rows_of(labels)
-            found, exactly = exact.ranked(Q[unproven], X, order, candidates, k)
+            found, exactly = scoring.ranked(Q[unproven], X, order, candidates, k)
             rows[unproven], scores[unproven] = found, exactly
             proven = (products[:, -1] < exactly[:, -1] - bound) | (width == entries)
             unproven = unproven[~proven]

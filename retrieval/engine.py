@@ -101,6 +101,11 @@ def engine() -> Engine:
     return Engine(str(faiss.__version__), int(faiss.omp_get_max_threads()), blas)
 
 
+def threads() -> int:
+    """How many threads FAISS may use in what this thread does, and other work for the same search."""
+    return int(loaded()[0].omp_get_max_threads())
+
+
 def checked_threads(threads: int | None) -> int | None:
     """`threads`, if it is a positive integer or None.
 

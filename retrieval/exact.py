@@ -1,7 +1,7 @@
 """Exact nearest neighbours under the cosine, with ties in insertion order.
 
 FAISS finds candidates with float32 products, whose rounding differs with the place of a row in the matrix,
-so it neither sees ties nor breaks them. The candidates are scored again in float64 and rounded to float32,
+so it neither sees ties nor breaks them. The candidates are scored again by `retrieval.scoring`,
 which gives equal rows equal scores. A row that FAISS left out can only matter if its product is within
 rounding of the k-th score; then the search is widened, in the end to the whole matrix.
 """
@@ -13,31 +13,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import ann
+from retrieval import ann, scoring
 
 Scan = Callable[[NDArray[np.float32], NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 _SPARE = 16
-# Gathered rows are read again at once: a few megabytes stay in the processor's cache (29 ms become 19 for
-# 1,000 queries, 26 rows each of 1,024 dimensions).
-_GATHER_BYTES = 4 << 20
-_RERANK_BYTES = 1 << 20
 _SUBMATRIX_BYTES = 64 << 20
 _DENSE = 8
 
 
 def exact_scores(X: NDArray[np.float32], rows: NDArray[np.int64], q: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosines of some rows with one query, shape (m,): float64 products rounded to float32.
-
-    The same two vectors give the same score wherever the row stands.
-    """
-    scores = np.empty(len(rows), dtype=np.float32)
-    step = max(1, _GATHER_BYTES // (8 * X.shape[1]))
-    wide = q.astype(np.float64)
-    for start in range(0, len(rows), step):
-        part = X[rows[start : start + step]].astype(np.float64)
-        scores[start : start + step] = np.einsum("md,d->m", part, wide)
-    return scores
+    """Cosines of some rows with one query, shape (m,), as `retrieval.scoring` sums them."""
+    return scoring.scores_of(q[None, :], X, rows[None, :]).ravel()
 
 
 def rounding_bound(dim: int) -> float:
@@ -89,7 +76,7 @@ def search(
         return _one(Q[0], X, X @ Q[0], np.arange(n), order, k)
     width = min(n, k + _SPARE)
     products, candidates = scan(Q, X, width)
-    rows, scores = refined(Q, X, order, products, candidates, k)
+    rows, scores = refined(Q, X, order, candidates, k, products)
     if width < n:
         bound = rounding_bound(X.shape[1])
         for open_query in np.flatnonzero(products[:, -1] >= scores[:, -1] - bound).tolist():
@@ -154,19 +141,23 @@ def refined(
     Q: NDArray[np.float32],
     X: NDArray[np.float32],
     order: NDArray[np.int64],
-    products: NDArray[np.float32],
     candidates: NDArray[np.int64],
     k: int,
+    products: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """As `ranked`, scoring only the candidates that their float32 products leave in question.
+    """As `scoring.ranked`, which NumPy does only for candidates that their float32 products leave in question.
 
     A row whose product is more than twice the rounding bound below the k-th product has k rows above it.
 
     Parameters
     ----------
-    products : array, shape (n_queries, width), float32
-        Of the candidates, in any order; -inf for none.
+    products : array, shape (n_queries, width), float32, optional
+        Of the candidates, in any order; -inf for none. Made where they are needed and not given.
     """
+    if scoring.compiled(candidates.size * X.shape[1]):
+        return scoring.ranked(Q, X, order, candidates, k)
+    if products is None:
+        products = ann.products_of(Q, X, candidates)
     width = candidates.shape[1]
     kth = np.partition(products, width - k, axis=1)[:, width - k]
     far = products < kth[:, None] - 2 * rounding_bound(X.shape[1])
@@ -174,42 +165,7 @@ def refined(
     if kept < width:
         part = np.argpartition(-products, kept - 1, axis=1)[:, :kept]
         candidates = np.take_along_axis(candidates, part, axis=1)
-    return ranked(Q, X, order, candidates, k)
-
-
-def ranked(
-    Q: NDArray[np.float32],
-    X: NDArray[np.float32],
-    order: NDArray[np.int64],
-    candidates: NDArray[np.int64],
-    k: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k best of each query's candidates, by exact scores; shapes (n_queries, k).
-
-    Parameters
-    ----------
-    candidates : array, shape (n_queries, width), int64
-        Row numbers, width at least k; -1 stands for none and comes out last, with score -inf.
-    """
-    scores = np.empty(candidates.shape, dtype=np.float32)
-    width, dim = candidates.shape[1], X.shape[1]
-    step = max(1, min(len(Q), _RERANK_BYTES // (12 * width * dim)))
-    # Memory that is used again needs no new pages.
-    narrow = np.empty((step * width, dim), dtype=np.float32)
-    wide = np.empty((step * width, dim), dtype=np.float64)
-    asked = Q.astype(np.float64)
-    for start in range(0, len(Q), step):
-        part = candidates[start : start + step]
-        m = part.size
-        # "wrap" takes the last row for -1, as an index would, and needs no second look at the numbers.
-        np.take(X, part.ravel(), axis=0, out=narrow[:m], mode="wrap")
-        wide[:m] = narrow[:m]
-        scores[start : start + step] = np.einsum(
-            "qmd,qd->qm", wide[:m].reshape(-1, width, dim), asked[start : start + step]
-        )
-    scores[candidates < 0] = -np.inf
-    chosen = np.lexsort((order[candidates], -scores), axis=1)[:, :k]
-    return np.take_along_axis(candidates, chosen, axis=1), np.take_along_axis(scores, chosen, axis=1)
+    return scoring.ranked(Q, X, order, candidates, k)
 
 
 def best(

@@ -162,8 +162,7 @@ class LiveIndex:
         # another (300 queries on a busy machine, p50: 83 ms by two threads, 1 ms by one).
         with limited(1 if len(Q) == 1 else None):
             rows = self.proposed(table, Q, width, self.plan.breadth, tensor)
-            products = ann.products_of(Q, table.matrix, rows)
-        rows, scores = exact.refined(Q, table.matrix, table.items, products, rows, k)
+            rows, scores = exact.refined(Q, table.matrix, table.items, rows, k)
         for short in np.flatnonzero(rows[:, -1] < 0).tolist():
             rows[short : short + 1], scores[short : short + 1] = exact.search(
                 Q[short : short + 1], table.matrix, table.items, k

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_gallery import brute_force, unit
 
-from retrieval import ann, exact
+from retrieval import ann, exact, scoring
 from retrieval.engine import engine
 
 
@@ -72,7 +72,7 @@ def test_no_rows_and_no_queries_give_nothing() -> None:
 def test_missing_candidates_come_last() -> None:
     X = unit(np.eye(3))
     candidates = np.array([[-1, 2, 0, -1]])
-    rows, scores = exact.ranked(X[:1], X, np.arange(3), candidates, 4)
+    rows, scores = scoring.ranked(X[:1], X, np.arange(3), candidates, 4)
     assert rows.tolist() == [[0, 2, -1, -1]]
     assert scores[0].tolist() == [1.0, 0.0, -np.inf, -np.inf]
 
@@ -87,13 +87,13 @@ def test_scoring_only_what_is_in_question_changes_nothing(levels: int) -> None:
     candidates[0, :295] = -1
     true = np.where(candidates < 0, -np.inf, np.take_along_axis(Q @ X.T, np.maximum(candidates, 0), axis=1))
     # As wrong as products may be: the k that are best least, all others most.
-    wanted = exact.ranked(Q, X, np.arange(300), candidates, 10)
+    wanted = scoring.ranked(Q, X, np.arange(300), candidates, 10)
     best = (candidates[:, :, None] == wanted[0][:, None, :]).any(axis=2)
     products = true + np.where(best, -1, 1) * np.float32(0.99 * exact.rounding_bound(4))
     products = products.astype(np.float32)
     # One query at a time, since what one leaves in question is scored for all.
     for one in (slice(row, row + 1) for row in range(40)):
-        found = exact.refined(Q[one], X, np.arange(300), products[one], candidates[one], 10)
+        found = exact.refined(Q[one], X, np.arange(300), candidates[one], 10, products[one])
         assert np.array_equal(found[0], wanted[0][one])
         assert np.array_equal(found[1], wanted[1][one])
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from reference_gallery import brute_force, unit
 
-from retrieval import Gallery, ann, exact, indexfile, liveindex
+from retrieval import Gallery, ann, exact, indexfile, liveindex, scoring
 from retrieval.checking import check
 from retrieval.engine import engine
 from retrieval.plan import FLAT, Plan
@@ -318,8 +318,8 @@ def test_threads_are_those_asked_for_while_searching_and_as_before_after(
 ) -> None:
     before = engine().threads
     seen = []
-    original = exact.ranked
-    monkeypatch.setattr(exact, "ranked", lambda *args: seen.append(engine().threads) or original(*args))
+    original = scoring.ranked
+    monkeypatch.setattr(scoring, "ranked", lambda *args: seen.append(engine().threads) or original(*args))
     with Gallery.open(large.path, threads=before + 2) as gallery:
         gallery.search(np.eye(DIM))
         assert gallery.info().threads == before + 2
