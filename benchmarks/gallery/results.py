@@ -24,7 +24,7 @@ def machine() -> str:
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     load = os.getloadavg()[0]
     versions = [f"{name} {_version(name)}" for name in ("numpy", "hnswlib", "usearch", "lancedb", "chromadb")]
-    faiss = next(name for name in ("faiss-cpu", "faiss-gpu") if _version(name) != "absent")
+    faiss = next((name for name in ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs") if _version(name) != "absent"), "faiss")
     return (
         f"{len(os.sched_getaffinity(0))} cores of {cpu[1] if cpu else 'an unknown processor'}, load at the end "
         f"{load:.1f}; Python {platform.python_version()}, {faiss} {_version(faiss)}, {', '.join(versions)}; "
