@@ -15,6 +15,7 @@ from retrieval.errors import (
     FilterError,
     GalleryExistsError,
     GalleryNotFoundError,
+    GalleryPathError,
     ModelMismatchError,
     NotAGalleryError,
     RetrievalError,
@@ -24,7 +25,14 @@ from vsa.errors import VSAError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-_WRONG_CALL = (FilterError, GalleryExistsError, GalleryNotFoundError, NotAGalleryError, ModelMismatchError)
+_WRONG_CALL = (
+    FilterError,
+    GalleryExistsError,
+    GalleryNotFoundError,
+    GalleryPathError,
+    NotAGalleryError,
+    ModelMismatchError,
+)
 
 
 _UPGRADE = "Change the embedding model without encoding everything again, and go back."
@@ -82,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Find the records most like a record. Data goes to standard output, talk to standard "
         "error; the exit status is 0 (done), 1 (failed) or 2 (called wrongly).",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(metavar="command", required=True)
 
     def command(name: str, about: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -92,7 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_index(command("index", "Read JSON Lines (or one JSON array) into a gallery.", cli_index.index))
     search = command("search", "Find the records most like a query.", cli_read.search)
     _gallery(search)
-    search.add_argument("query", help='a JSON object such as \'{"title": "sunset"}\', or - to read it from stdin')
+    search.add_argument(
+        "query",
+        help='a JSON object such as \'{"title": "sunset"}\', an array of numbers '
+        "for a vector, or - to read it from stdin",
+    )
     search.add_argument("-k", type=positive, default=10, help="how many to find (default 10)")
     search.add_argument("--where", metavar="JSON", help="a filter on the records, as a JSON object")
     _device(search)
@@ -134,6 +147,16 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", "Index the Python packages installed here and ask what is like numpy.", _demo)
     _json(demo)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, which takes longer than to make the parser."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"vsa-retrieval {version('vsa-retrieval')}")
+        parser.exit()
 
 
 def _add_index(parser: argparse.ArgumentParser) -> None:

@@ -51,10 +51,8 @@ def index(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**summary, "gallery": str(folder)}))
     disk = sized(sum(file.stat().st_size for file in folder.iterdir()))
-    print(
-        f"{folder}: {taken:,} records in {seconds:.1f} s ({taken / seconds:,.0f} a second), {disk}{bad.remark()}",
-        file=sys.stderr,
-    )
+    read = f"{taken:,} record{'s' * (taken != 1)} in {seconds:.1f} s ({taken / seconds:,.0f} a second)"
+    print(f"{folder}: {read}, {disk}{bad.remark()}", file=sys.stderr)
     return 0
 
 

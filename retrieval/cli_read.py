@@ -133,11 +133,15 @@ def compact(arguments: argparse.Namespace) -> int:
 def duplicates(arguments: argparse.Namespace) -> int:
     """Print pairs of near-duplicates."""
     with Gallery.open(arguments.gallery) as gallery:
+        found = False
         for one, other, score in gallery.near_duplicates(arguments.min_score):
+            found = True
             if arguments.json:
                 print(json.dumps({"a": one, "b": other, "score": score}, ensure_ascii=False))
             else:
                 print(f"{score:.4f}  {one}  {other}")
+        if not found:
+            print(f"no two items have a cosine of {arguments.min_score:g} or more", file=sys.stderr)
     return 0
 
 

@@ -5,6 +5,7 @@
     RetrievalError
     ├── GalleryNotFoundError (FileNotFoundError)  no gallery in that folder
     ├── GalleryExistsError (FileExistsError)      the folder to create a gallery in is taken
+    ├── GalleryPathError (OSError)                a place where no folder of a gallery can be
     ├── NotAGalleryError (ValueError)             the folder holds something else
     ├── NewerGalleryError                         written by a later format version
     ├── DamagedGalleryError                       altered or truncated; says what, and what can be saved
@@ -39,6 +40,10 @@ class GalleryNotFoundError(RetrievalError, FileNotFoundError):
 
 class GalleryExistsError(RetrievalError, FileExistsError):
     """The folder to create a gallery in holds something already."""
+
+
+class GalleryPathError(RetrievalError, OSError):
+    """No folder of a gallery can be in that place: below a file, say, or on a read-only disk."""
 
 
 class NotAGalleryError(RetrievalError, ValueError):

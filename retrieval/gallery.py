@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,8 @@ class Gallery(GalleryIndexing):
         ------
         GalleryExistsError
             If the folder exists and is not empty.
+        GalleryPathError, ReadOnlyGalleryError
+            If it cannot be made, or not be written.
         ValueError, TypeError
             For arguments that do not fit together.
         """
@@ -90,6 +92,8 @@ class Gallery(GalleryIndexing):
             raise ValueError(f"model must be a name, got {model!r}")
         checked_device(device)
         checked_threads(threads)
+        if storage not in tuple(Storage):
+            raise ValueError(f'storage must be "float32" or "float16", got {storage!r}')
         folder = Path(path)
         data = saved(encoder) if encoder is not None else None
         store = Store.create(
@@ -129,6 +133,8 @@ class Gallery(GalleryIndexing):
         ------
         InvalidIdError, DuplicateIdError, vsa.InvalidRecordError
             With the record's number from 1; nothing of the call is kept.
+        TypeError
+            For one record, or the name of a file, in the place of several records.
         GalleryBusyError
 
         Notes
@@ -136,6 +142,8 @@ class Gallery(GalleryIndexing):
         Other writers wait only while what was encoded is written down, not while it is being encoded; beyond 32 MB
         it lies in an unnamed file in the gallery's folder until then.
         """
+        if isinstance(records, (Mapping, str, bytes)):
+            raise TypeError(f"records must be an iterable of records, got one {type(records).__name__}; give [record]")
         return self.add_numbered(enumerate(records, start=1), id=id, progress=progress)
 
     def add_numbered(

@@ -13,6 +13,7 @@ from retrieval.errors import (
     DamagedGalleryError,
     GalleryBusyError,
     GalleryNotFoundError,
+    GalleryPathError,
     NewerGalleryError,
     NotAGalleryError,
     ReadOnlyGalleryError,
@@ -97,6 +98,19 @@ def translated(folder: Path, timeout: float = 0.0) -> Iterator[None]:
         yield
     except FAULTS as error:
         raise _meaning(folder, error, timeout) from error
+
+
+@contextmanager
+def reached(folder: Path) -> Iterator[None]:
+    """Turn errors of the file system on the way to a folder into those of this package."""
+    try:
+        yield
+    except RetrievalError:
+        raise
+    except PermissionError as error:
+        raise ReadOnlyGalleryError(f"{folder}: {error.strerror}; check the permissions of the folders") from error
+    except OSError as error:
+        raise GalleryPathError(f"{folder}: no gallery can be there ({error.strerror}); choose another place") from error
 
 
 def _meaning(folder: Path, error: Exception, timeout: float) -> RetrievalError:

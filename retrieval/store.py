@@ -27,6 +27,7 @@ from retrieval.schema import (
     connect,
     create_tables,
     database,
+    reached,
     translated,
 )
 from retrieval.snapshot import Snapshot
@@ -65,10 +66,13 @@ class Store:
         ------
         GalleryExistsError
             If `folder` exists and is not an empty folder.
+        GalleryPathError, ReadOnlyGalleryError
+            If it cannot be made, or not be written.
         """
-        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise GalleryExistsError(f"{folder}: exists already; choose another name or delete it first")
-        folder.mkdir(parents=True, exist_ok=True)
+        with reached(folder):
+            if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+                raise GalleryExistsError(f"{folder}: exists already; choose another name or delete it first")
+            folder.mkdir(parents=True, exist_ok=True)
         connection = create_tables(folder, timeout)
         try:
             with translated(folder):
@@ -90,13 +94,15 @@ class Store:
 
         Raises
         ------
-        GalleryNotFoundError, NotAGalleryError, NewerGalleryError, DamagedGalleryError
+        GalleryNotFoundError, GalleryPathError, NotAGalleryError, NewerGalleryError, DamagedGalleryError,
+        ReadOnlyGalleryError
         """
-        if not folder.is_dir():
-            what = "a file, not the folder of a gallery" if folder.exists() else "no such folder"
-            raise GalleryNotFoundError(f"{folder}: {what}")
+        with reached(folder):
+            if not folder.is_dir():
+                what = "a file, not the folder of a gallery" if folder.exists() else "no such folder"
+                raise GalleryNotFoundError(f"{folder}: {what}")
+            mark = watermark.read(folder)
         store = cls(folder, timeout)
-        mark = watermark.read(folder)
         try:
             check_marks(folder, store._reader())
             with store.snapshot() as snapshot:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,7 @@ def test_wrong_calls_exit_with_2(made: Path, source: Path, tmp_path: Path) -> No
     before = contents(made)
     for arguments, message in [
         (["index", source, "--id", "acno", "--out", made], "exists already"),
+        (["index", source, "--id", "acno", "--out", source / "g"], "no gallery can be there"),
         (["index", tmp_path / "none.jsonl", "--id", "acno", "--out", tmp_path / "g"], "No such file"),
         (
             ["index", source, "--id", "acno", "--out", made, "--append", "--dim", 512],
@@ -210,6 +212,19 @@ def test_wrong_calls_exit_with_2(made: Path, source: Path, tmp_path: Path) -> No
         assert message in err
     assert contents(made) == before
     assert not (tmp_path / "g").exists()
+
+
+def test_duplicates_are_listed_or_said_to_be_none(made: Path, source: Path) -> None:
+    assert run("duplicates", made) == ("", "no two items have a cosine of 0.95 or more\n")
+    source.write_bytes(lines([{**RECORDS[1], "acno": "B1"}]))
+    run("index", source, "--id", "acno", "--out", made, "--append")
+    out, err = run("duplicates", made, "--json", "--min-score", 0.3)
+    assert (json.loads(out)["a"], json.loads(out)["b"], err) == ("A2", "B1", "")
+    assert run("duplicates", made, "--min-score", 0.3)[0].split()[1:] == ["A2", "B1"]
+
+
+def test_the_version_is_that_of_what_is_installed() -> None:
+    assert run("--version")[0] == f"vsa-retrieval {version('vsa-retrieval')}\n"
 
 
 def test_the_device_is_chosen_and_told(made: Path) -> None:

@@ -237,11 +237,40 @@ def test_other_arguments_are_refused(gallery: Gallery, folder: Path, tmp_path: P
         Gallery.create(tmp_path / "new")
     with pytest.raises(TypeError, match="expected an encoder"):
         Gallery.create(tmp_path / "new", encoder=object())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='storage must be "float32" or "float16", got \'int8\''):
+        Gallery.create(tmp_path / "new", dim=4, storage="int8")
     assert not (tmp_path / "new").exists()
+    for one in ({"id": "a"}, "records.jsonl", b"{}"):
+        with pytest.raises(TypeError, match=f"got one {type(one).__name__}; give "):
+            gallery.add(one)
     with pytest.raises(retrieval.UnknownIdError, match="no item 'nope'"):
         gallery.get("nope")
     with pytest.raises(retrieval.UnknownIdError, match="no item 'nope'"):
         gallery.vector("nope")
+
+
+def test_a_place_where_no_gallery_can_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    for place, why in ((file / "below", "Not a directory"), (tmp_path / ("x" * 300), "File name too long")):
+        with pytest.raises(
+            retrieval.GalleryPathError, match=f"no gallery can be there .{why}.; choose another"
+        ) as told:
+            Gallery.create(place, dim=4)
+        assert str(told.value).startswith(f"{place}: ")
+    with pytest.raises(retrieval.GalleryExistsError, match="file: exists already"):
+        Gallery.create(file, dim=4)
+    with pytest.raises(retrieval.GalleryPathError, match="File name too long"):
+        Gallery.open(tmp_path / ("x" * 300))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # The tests may run as a user whom no permission stops.
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(retrieval.ReadOnlyGalleryError, match="below: Permission denied; check the permissions"):
+        Gallery.create(tmp_path / "below", dim=4)
 
 
 def test_opening_with_another_dim_or_encoder_is_refused(gallery: Gallery, folder: Path) -> None:
