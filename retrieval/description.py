@@ -120,7 +120,7 @@ def _index(snapshot: Snapshot, model: Model) -> str:
         advice = f"; below the {plan.target:g} wanted: run `optimize` again"
     elif not 0.8 <= model.count / max(plan.rows if again is None else again.rows, 1) <= drift.GROWN:
         advice = "; run `optimize` again, the number has changed much since"
-    return f"{plan.factory} with {plan.width} of {plan.k} re-ranked{told}{advice}"
+    return f"{plan.factory} with {plan.width} candidates re-ranked for {plan.k} hits{told}{advice}"
 
 
 def _gain(model: Model) -> str:
