@@ -27,15 +27,14 @@ SUITES = {
     "retrieval/metrics/series.py": ("tests/compat/test_metrics_borders.py", "tests/compat/test_metrics.py"),
     "retrieval/metrics/bootstrap.py": ("tests/compat/test_metrics_borders.py", "tests/compat/test_metrics.py"),
     "retrieval/compat/calibration.py": ("tests/compat/test_calibration.py",),
-    "retrieval/compat/ridge.py": ("tests/compat/test_local_linear.py",),
-    "retrieval/compat/leave_one_out.py": ("tests/compat/test_local_linear.py", "tests/compat/test_calibration.py"),
-    "retrieval/compat/correction.py": ("tests/compat/test_local_linear.py",),
-    "retrieval/compat/kernel_ridge.py": ("tests/compat/test_kernel_ridge.py",),
     "retrieval/compat/isometry.py": ("tests/compat/test_isometry.py",),
     "retrieval/compat/mapfile.py": ("tests/compat/test_mapfile.py",),
-    "retrieval/compat/pairs.py": (
-        "tests/compat/test_isometry.py", "tests/compat/test_local_linear.py", "tests/compat/test_calibration.py",
-    ),
+    "retrieval/compat/pairs.py": ("tests/compat/test_pairs.py", "tests/compat/test_isometry.py"),
+    "retrieval/compat/ridge.py": ("tests/compat/test_map_parts.py", "tests/compat/test_local_linear.py"),
+    "retrieval/compat/leave_one_out.py": ("tests/compat/test_map_parts.py", "tests/compat/test_local_linear.py"),
+    "retrieval/compat/neighbours.py": ("tests/compat/test_map_parts.py", "tests/compat/test_local_linear.py"),
+    "retrieval/compat/kernel_ridge.py": ("tests/compat/test_map_parts.py", "tests/compat/test_kernel_ridge.py"),
+    "retrieval/compat/correction.py": ("tests/compat/test_local_linear.py", "tests/compat/test_kernel_ridge.py"),
 }  # fmt: skip
 
 
