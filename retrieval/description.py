@@ -32,7 +32,7 @@ class GalleryInfo:
     generation : int
         Number of committed writes.
     count, dim : int
-        Items with a vector of the model, and its width.
+        Items, and the width of the model's vectors.
     model : str
         Name of the model whose vectors are searched.
     models : dict of str to int
@@ -87,7 +87,7 @@ def describe(snapshot: Snapshot, encoder: str, home: Residence, threads: int | N
         path=str(snapshot.folder),
         format=snapshot.state.format,
         generation=snapshot.state.generation,
-        count=model.count,
+        count=snapshot.state.items,
         dim=model.dim,
         model=model.name,
         models={one.name: one.count for one in snapshot.models.values()},

@@ -58,7 +58,8 @@ class Health:
         The model that searches use.
     rows, queries : Drift or None
         Of vectors that the model made, and of queries, against the pairs that the upgrade was fitted on. None where
-        fewer than 30 are known, or no upgrade has taken a fingerprint of the model.
+        fewer than 30 are known, or no upgrade has taken a fingerprint of the model. While a backfill has not come to
+        its end, what it has encoded is left out: it begins with those least like the pairs.
     outside : float or None
         Share of the mapped vectors that lie outside the pairs' support.
     strangers : dict of str to str
@@ -135,7 +136,7 @@ def examine(snapshot: Snapshot, upgrades: Upgrades, rows: int, seed: int, querie
     if own is not None:
         if rivals and len(X):
             strangers = _strangers(items, X, own, rivals)
-        usual = ~np.isin(items, list(strangers))
+        usual = ~(np.isin(items, list(strangers)) | _chosen(snapshot, model, items))
         drift = _drift(own, X[usual])
         asked = _drift(own, queries)
     names = snapshot.records(list(strangers)[:_LISTED])
@@ -175,6 +176,14 @@ def _drawn(snapshot: Snapshot, model: Model, n: int, seed: int) -> tuple[NDArray
         X[done:stop] = rows[slots[done:stop] - start]
         done = stop
     return items, X
+
+
+def _chosen(snapshot: Snapshot, model: Model, items: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the items stand there because a backfill, which still has others before it, chose them."""
+    if model.count == snapshot.state.items:
+        return np.zeros(len(items), dtype=bool)
+    origins = {leg.origin for leg in snapshot.lineage.legs(model.model)} - {model.model}
+    return np.isin(items, np.concatenate([snapshot.placements(origin)[0] for origin in origins]))
 
 
 def _strangers(

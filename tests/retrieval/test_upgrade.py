@@ -441,6 +441,26 @@ def test_vectors_of_another_model_are_noticed(gallery: Gallery, world: World) ->
     assert "look like another model's" in str(health)
 
 
+def test_what_a_backfill_chose_is_no_drift(gallery: Gallery, world: World) -> None:
+    """It begins with the items that are least like the pairs."""
+    gallery.apply(world.upgrades["v1", "v2", "gallery"])
+    gallery.backfill(world.encode("v2"), budget=150)
+    assert (gallery.info().count, gallery.info().models["v2"]) == (400, 150)
+    assert gallery.health().rows is None
+    new = [f"new-{number}" for number in range(40)]
+    gallery.add_vectors(new, world.v2[N : N + 40])
+    rows = gallery.health().rows
+    assert rows is not None
+    assert (rows.n, rows.found) == (40, False)
+    gallery.add_vectors(new, unit(np.ones(12) + 0.3 * np.random.default_rng(0).standard_normal((40, 12))))
+    assert "the vectors differ" in str(gallery.health())
+    gallery.delete(new)
+    gallery.backfill(world.encode("v2"))
+    rows = gallery.health().rows
+    assert rows is not None
+    assert (rows.n, rows.found) == (400, False)
+
+
 def test_queries_that_drift_are_noticed(gallery: Gallery, world: World) -> None:
     gallery.apply(world.upgrades["v1", "v2", "gallery"])
     rng = np.random.default_rng(0)
