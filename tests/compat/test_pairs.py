@@ -172,6 +172,26 @@ def test_a_model_that_is_not_told_is_not_checked():
         pairs.check_model("v2", "v1")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_unit_rows_are_so_at_every_length(dtype):
+    rows = rows_of(3, 2, 0).astype(np.float64)
+    lengths = (1e-25, 1e-12, 1e-10, 1.0, 1e10, 1e12, 1e25)
+    for length in lengths:
+        np.testing.assert_allclose(pairs.unit_rows((rows * length).astype(dtype)), rows, atol=1e-6)
+    # Rows of very different lengths side by side, one of them too long or short for its square.
+    mixed = rows * np.array([[1e-25], [1.0], [1e25]])
+    np.testing.assert_allclose(pairs.unit_rows(mixed.astype(dtype)), rows, atol=1e-6)
+    assert not pairs.unit_rows(np.zeros((2, 3), dtype=dtype)).any()
+    assert pairs.unit_rows(np.empty((0, 3), dtype=dtype)).shape == (0, 3)
+
+
+def test_a_warning_names_the_line_that_fitted():
+    for fit in (compat.Isometry.fit, compat.LocalLinearMap.fit):
+        with pytest.warns(compat.FewPairsWarning) as told:
+            fit(source=rows_of(4, 5, 0), target=rows_of(4, 5, 1))
+        assert {one.filename for one in told} == {__file__}
+
+
 def test_drawn_rows_are_ascending_and_different():
     drawn = pairs.drawn_rows(50, 20, 3)
     assert drawn.dtype == np.int64
