@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     search.add_argument("-k", type=positive, default=10, help="how many to find (default 10)")
     search.add_argument("--where", metavar="JSON", help="a filter on the records, as a JSON object")
+    search.add_argument("--model", metavar="NAME", help="whose query it is, where not of the model that searches use")
     _device(search)
     _json(search)
     explain = command("explain", "Say which fields make an item match a query.", cli_read.explain)

@@ -25,7 +25,7 @@ def search(arguments: argparse.Namespace) -> int:
     query = query_value(arguments.query)
     where = None if arguments.where is None else _object(arguments.where, "--where")
     with Gallery.open(arguments.gallery, device=arguments.device) as gallery:
-        hits = gallery.search(query, k=arguments.k, where=where)
+        hits = gallery.search(query, k=arguments.k, where=where, model=arguments.model)
         if arguments.json:
             for rank, hit in enumerate(hits, start=1):
                 line = {"rank": rank, "id": hit.id, "score": hit.score, "payload": hit.payload}

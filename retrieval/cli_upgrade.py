@@ -150,8 +150,10 @@ def backfill(arguments: argparse.Namespace) -> int:
     if arguments.new is not None:
         if arguments.ids is None or arguments.encoder is not None:
             raise UsageError("--new goes with --ids FILE, and not with --encoder")
-        known = dict(zip(_ids(arguments.ids), _array(arguments.new), strict=False))
-        encode = _Given(known)
+        names, X = _ids(arguments.ids), _array(arguments.new)
+        if len(names) != len(X):
+            raise UsageError(f"{arguments.ids} has {len(names):,} ids, and {arguments.new} {len(X):,} rows")
+        encode = _Given(dict(zip(names, X, strict=True)))
     elif arguments.encoder is not None:
         encode = _named(arguments.encoder)
     with Gallery.open(arguments.gallery) as gallery:

@@ -126,13 +126,17 @@ def unit_rows(X: Any, dim: int, what: str = "row", first: int = 1) -> NDArray[np
     return np.asarray(rows, dtype=np.float32)
 
 
-def queries(query: Any, dim: int, encoder: Encoder | None) -> tuple[NDArray[np.float32], bool]:
+def queries(
+    query: Any, dim: int, encoder: Encoder | None, model: str | None = None
+) -> tuple[NDArray[np.float32], bool]:
     """(unit rows of the queries, whether there is only one).
 
     Parameters
     ----------
     query : dict, array or sequence
         A record, a vector (dim,), a batch (n, dim), or a sequence of records or of vectors.
+    model : str, optional
+        Whose vectors they are to be, for messages.
 
     Raises
     ------
@@ -144,13 +148,13 @@ def queries(query: Any, dim: int, encoder: Encoder | None) -> tuple[NDArray[np.f
         As `unit_rows`.
     """
     if isinstance(query, dict):
-        encoded = np.asarray(_needed(encoder).encode_one(query))
+        encoded = np.asarray(_needed(encoder, model).encode_one(query))
         return unit_rows(encoded[None, :], dim, "query"), True
     if isinstance(query, Sequence) and not isinstance(query, (str, bytes)):
         if len(query) == 0:
             return np.empty((0, dim), dtype=np.float32), False
         if all(isinstance(one, dict) for one in query):
-            return unit_rows(_needed(encoder).encode(query), dim, "query"), False
+            return unit_rows(_needed(encoder, model).encode(query), dim, "query"), False
     elif not hasattr(query, "__array__"):
         raise TypeError(
             f"a query is a record (dict), a vector or a batch of either, got {type(query).__name__}; "
@@ -165,10 +169,16 @@ def queries(query: Any, dim: int, encoder: Encoder | None) -> tuple[NDArray[np.f
     return unit_rows(rows, dim, "query"), False
 
 
-def _needed(encoder: Encoder | None) -> Encoder:
+def no_encoder(model: str | None, instead: str) -> NoEncoderError:
+    """The error for a record where the gallery knows nothing of the model but its vectors."""
+    whose = "" if model is None else f" of {model!r}"
+    return NoEncoderError(
+        f"the gallery holds vectors{whose} and no encoder that makes such vectors of records; {instead}, or give "
+        "encoder= to Gallery.open"
+    )
+
+
+def _needed(encoder: Encoder | None, model: str | None) -> Encoder:
     if encoder is None:
-        raise NoEncoderError(
-            "this gallery was made from vectors and has no encoder for records; "
-            "search for a vector, or give encoder= to Gallery.open"
-        )
+        raise no_encoder(model, "search for a vector")
     return encoder

@@ -93,4 +93,4 @@ class GalleryIndexing(GalleryUpgrades):
         if queries is None:
             return None
         asked = self._model()
-        return np.atleast_2d(unit_queries(queries, asked.dim, self._encoder_for(queries, asked))[0])
+        return np.atleast_2d(unit_queries(queries, asked.dim, self._encoder_for(queries, asked), asked.name)[0])

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from retrieval.device import checked_device
-from retrieval.encoding import Encoder, check_encoder, restored
+from retrieval.encoding import Encoder, check_encoder, no_encoder, restored
 from retrieval.engine import checked_threads
-from retrieval.errors import ModelMismatchError, NoEncoderError
+from retrieval.errors import ModelMismatchError
 from retrieval.rows import Model
 from retrieval.searching import Searcher
 from retrieval.snapshot import model_of
@@ -127,10 +127,7 @@ class OpenGallery:
     def _required_encoder(self) -> Encoder:
         encoder = self.encoder
         if encoder is None:
-            raise NoEncoderError(
-                "this gallery was made from vectors and has no encoder for records; "
-                "use add_vectors, or give encoder= to Gallery.open"
-            )
+            raise no_encoder(self._model().name, "give vectors")
         return encoder
 
     def close(self) -> None:

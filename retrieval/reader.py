@@ -101,7 +101,7 @@ class GalleryReader(OpenGallery):
         while found is None:
             # A switch between the two readings would leave the query to a model that searches no longer use.
             asked = self._model(model)
-            Q, single = queries(query, asked.dim, self._encoder_for(query, asked))
+            Q, single = queries(query, asked.dim, self._encoder_for(query, asked), asked.name)
             found = self._searcher.search(
                 Q, int(k), where=where, payloads=payloads, model=asked.name, in_use=model is None, tensor=tensor
             )

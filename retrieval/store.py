@@ -71,7 +71,9 @@ class Store:
         """
         with reached(folder):
             if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-                raise GalleryExistsError(f"{folder}: exists already; choose another name or delete it first")
+                raise GalleryExistsError(
+                    f"{folder}: exists already; open it with Gallery.open, or choose another name or delete it first"
+                )
             folder.mkdir(parents=True, exist_ok=True)
         connection = create_tables(folder, timeout)
         try:

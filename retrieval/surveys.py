@@ -64,7 +64,7 @@ class GallerySurveys(GalleryReader):
         O(count * dim) time; memory grows with the number of hits.
         """
         asked = self._model()
-        Q, single = queries(query, asked.dim, self._encoder_for(query, asked))
+        Q, single = queries(query, asked.dim, self._encoder_for(query, asked), asked.name)
         if not single:
             raise InvalidVectorError("search_range takes one query, not a batch")
         with self._searcher.current(asked.name) as (snapshot, view):

@@ -228,7 +228,7 @@ class GalleryUpgrades(GalleryEdits):
         if queries is None:
             Q = self._searcher.asked.last(asked.name, asked.dim)
         else:
-            Q = unit_queries(queries, asked.dim, self._encoder_for(queries, asked))[0]
+            Q = unit_queries(queries, asked.dim, self._encoder_for(queries, asked), asked.name)[0]
         with self._store.snapshot() as snapshot:
             return health.examine(snapshot, self._searcher.upgrades, rows, seed, Q)
 

@@ -70,7 +70,17 @@ def test_vectors_of_ones_own_go_all_the_way_and_back(folder: Path, pairs: tuple[
     out, _ = run(folder, "backfill", "g", "--new", "new.npy", "--ids", "ids.txt", "--budget", "100")
     assert out.startswith("100 encoded")
     state = json.loads(run(folder, "status", "g", "--json")[0])
-    assert (state["model"], state["encoded"], state["waiting"]) == ("v2", 100, 200)
+    assert (state["model"], state["encoded"], state["waiting"], state["problems"]) == ("v2", 100, 200, [])
+    (folder / "few.txt").write_text("item-1\n")
+    _, err = run(folder, "backfill", "g", "--new", "new.npy", "--ids", "few.txt", code=2)
+    assert "few.txt has 1 ids, and new.npy 300 rows" in err
+    for model, file in (("v1", "old.npy"), ("v2", "new.npy")):
+        found = subprocess.run(
+            [sys.executable, "-m", "retrieval.cli", "search", "g", json.dumps(np.load(folder / file)[7].tolist()),
+             "--model", model, "--json", "-k", "1"],
+            cwd=folder, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        )  # fmt: skip
+        assert json.loads(found.stdout)["id"] == "item-7"
     assert "v1" in run(folder, "rollback", "g")[0]
     _, err = run(folder, "rollback", "g", code=1)
     assert "no upgrade is applied" in err
@@ -114,11 +124,12 @@ def test_a_function_encodes_the_sample_and_the_rest(folder: Path) -> None:
     assert "300 encoded" in run(folder, "backfill", "g", "--encoder", "encoders:vectors")[0]
     # No vector is given for most items: they are named, and the command fails.
     (folder / "few.txt").write_text("item-1\n")
+    np.save(folder / "few.npy", np.load(folder / "new.npy")[1:2])
     run(folder, "rollback", "g")
     with Gallery.open(folder / "g") as gallery:
         gallery.add_vectors(["more"], np.ones((1, 8)))
     run(folder, "apply", "g", "u")
-    _, err = run(folder, "backfill", "g", "--new", "new.npy", "--ids", "few.txt", code=1)
+    _, err = run(folder, "backfill", "g", "--new", "few.npy", "--ids", "few.txt", code=1)
     assert "more: KeyError" in err
     assert "failed: more" in run(folder, "status", "g")[0]
 

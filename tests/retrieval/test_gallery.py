@@ -280,8 +280,15 @@ def test_opening_with_another_dim_or_encoder_is_refused(gallery: Gallery, folder
         Gallery.open(folder, encoder=WordEncoder(32))
     with pytest.raises(retrieval.ModelMismatchError, match="another seed, configuration or fit"):
         Gallery.open(folder, encoder=WordEncoder(64, name="other"))
-    with Gallery.open(folder) as plain, pytest.raises(retrieval.NoEncoderError):
-        plain.search({"title": "x"})
+    with Gallery.open(folder) as plain:
+        with pytest.raises(
+            retrieval.NoEncoderError, match=r"vectors of 'words-64' and no enc.*; search for a vector, or"
+        ):
+            plain.search({"title": "x"})
+        with pytest.raises(
+            retrieval.NoEncoderError, match=r"vectors of 'words-64' and no enc.*; give vectors, or give"
+        ):
+            plain.add([{"id": "x"}])
 
 
 def test_explain_sums_to_the_score(gallery: Gallery) -> None:
