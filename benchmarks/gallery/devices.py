@@ -22,7 +22,7 @@ from retrieval.plan import FLAT
 
 RECALL, K, ROUNDS, SINGLES = 0.95, 10, 15, 100
 
-Search = Callable[[Any], NDArray[np.int64]]
+Search = Callable[[Any], NDArray[Any]]
 Contender = tuple[str, str, Search, float]
 
 
@@ -65,7 +65,7 @@ def run(data: Vectors) -> str:
                 contenders.append((f"{name}, tensor there", settings, partial(_ask_there, search, on_device), build))
         contenders += _raw(data, truth)
         work = {f"{name} | {settings}": partial(search, data.Q) for name, settings, search, _ in contenders}
-        found = {key: np.asarray(one()) for key, one in work.items()}
+        found = {key: np.asarray(one()).astype(np.int64) for key, one in work.items()}
         times = take_turns(work, ROUNDS)
         singles = [_single(search, data.Q) for _, _, search, _ in contenders]
         for gallery in opened:
@@ -101,11 +101,11 @@ def _copied(source: Path, target: Path) -> Path:
     return target
 
 
-def _ask(gallery: Gallery, Q: Any) -> NDArray[np.int64]:
-    return gallery.search(Q, K, payloads=False).ids.astype(np.int64)
+def _ask(gallery: Gallery, Q: Any) -> NDArray[Any]:
+    return gallery.search(Q, K, payloads=False).ids
 
 
-def _ask_there(search: Search, batch: Any, Q: Array) -> NDArray[np.int64]:
+def _ask_there(search: Search, batch: Any, Q: Array) -> NDArray[Any]:
     """Ask with a tensor that is there already; the whole batch, or one query of it."""
     return search(batch if len(Q) == len(batch) else batch[:1])
 

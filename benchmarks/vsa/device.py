@@ -22,7 +22,7 @@ from benchmarks.gallery.results import table
 from benchmarks.vsa.data import find
 from benchmarks.vsa.machine import described
 
-DIMS, LINES = (1024, 4096), 4_000
+DIMS, LINES = (1024, 4096), 1_500
 
 
 def main() -> None:

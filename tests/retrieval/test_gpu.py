@@ -188,3 +188,19 @@ def test_auto_measures_both(folder: Path) -> None:
         plan = gallery.optimize(0.9, progress=False)
         assert {"cpu", "cuda:0"} <= {trial.device for trial in plan.trials}
         assert (FLAT, "cuda:0", True) in {(trial.factory, trial.device, trial.half) for trial in plan.trials}
+
+
+def test_a_graph_leads_from_cluster_to_cluster(tmp_path: Path) -> None:
+    if not gpu.has_graphs():
+        pytest.skip("this FAISS was built without cuVS, so that it has no CAGRA")
+    rng = np.random.default_rng(1)
+    # Farther apart than a graph of nearest neighbours reaches.
+    X = unit(np.repeat(rng.standard_normal((150, DIM)), 100, axis=0) + 0.05 * rng.standard_normal((15_000, DIM)))
+    Q = unit(X[::50] + 0.02 * rng.standard_normal((300, DIM)))
+    wanted, _ = oracle(X, Q)
+    placed = placing.graph(X, 0, degree=32)
+    _, labels = placed.search(Q, K, 64)
+    shared = np.mean(
+        [len(set(map(str, one)) & set(other)) / K for one, other in zip(labels.tolist(), wanted, strict=True)]
+    )
+    assert shared > 0.9
