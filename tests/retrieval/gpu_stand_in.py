@@ -177,9 +177,10 @@ class CagraConfig:
         self.device = 0
         self.graph_degree = 64
         self.intermediate_graph_degree = 128
+        self.guarantee_connectivity = False
 
     def __setattr__(self, name: str, value: Any) -> None:
-        assert name in ("device", "graph_degree", "intermediate_graph_degree"), name
+        assert name in ("device", "graph_degree", "intermediate_graph_degree", "guarantee_connectivity"), name
         super().__setattr__(name, value)
 
 
@@ -190,6 +191,7 @@ class CagraParameters:
 class Cagra(GpuIndex):
     def __init__(self, resources: Resources, dim: int, metric: int, configuration: CagraConfig) -> None:
         assert configuration.intermediate_graph_degree >= configuration.graph_degree
+        assert configuration.guarantee_connectivity
         index = faiss.IndexHNSWCagra(dim, configuration.graph_degree // 2, metric)
         super().__init__(resources, index, configuration.device)
 
