@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import tuning
+from retrieval import asking
 from retrieval.liveindex import LiveIndex
 from retrieval.plan import Plan
 from retrieval.vectors import VectorTable
@@ -87,7 +87,7 @@ def taken_up(live: LiveIndex, table: VectorTable, fresh: NDArray[np.int64]) -> M
     -----
     100 queries are compared with all vectors.
     """
-    held = fresh[tuning.drawn(len(fresh), min(_QUERIES, max(1, len(fresh) // 2)))]
+    held = fresh[asking.drawn(len(fresh), min(_QUERIES, max(1, len(fresh) // 2)))]
     live.take(table, np.setdiff1d(fresh, held))
     measured = _measured(live, table, held)
     live.take(table, held)
@@ -96,7 +96,7 @@ def taken_up(live: LiveIndex, table: VectorTable, fresh: NDArray[np.int64]) -> M
 
 def rebuilt(plan: Plan, table: VectorTable) -> tuple[LiveIndex, Measured]:
     """An index made anew, and its recall, on some rows that wait until it is done."""
-    held = tuning.drawn(len(table), min(_QUERIES, max(1, len(table) // 10)))
+    held = asking.drawn(len(table), min(_QUERIES, max(1, len(table) // 10)))
     live = LiveIndex.built(plan, table, held)
     measured = _measured(live, table, held)
     live.follow(table)
@@ -104,10 +104,10 @@ def rebuilt(plan: Plan, table: VectorTable) -> tuple[LiveIndex, Measured]:
 
 
 def _measured(live: LiveIndex, table: VectorTable, held: NDArray[np.int64]) -> Measured:
-    asked = tuning.asked_with(table, live.plan.k, held)
+    asked = asking.asked_with(table, live.plan.k, held)
     rows, _ = live.search(table, asked.Q, asked.k)
-    shares = tuning.recalls(asked, table, rows)
-    return Measured(_of(live.plan), len(table), float(shares.mean()), tuning.standard_error(shares))
+    shares = asking.recalls(asked, table, rows)
+    return Measured(_of(live.plan), len(table), float(shares.mean()), asking.standard_error(shares))
 
 
 def _of(plan: Plan) -> int:

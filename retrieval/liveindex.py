@@ -124,16 +124,19 @@ class LiveIndex:
         return self.placed is not None and len(self.entries) - self._held > _LAGGING * self._held
 
     def proposed(
-        self, table: VectorTable, Q: NDArray[np.float32], width: int, breadth: int, tensor: Any = None
+        self, table: VectorTable, Q: NDArray[np.float32], width: int, breadth: int | None = None, tensor: Any = None
     ) -> NDArray[np.int64]:
         """Rows for each query, shape (n_queries, width or more), the nearest by their codes first; -1 for none.
 
-        The GPU proposes, if it holds the codes and takes so wide a search; entries that it lacks are compared.
+        The GPU proposes, if it holds the codes and takes so wide a search; entries that it lacks are compared. The
+        breadth is the plan's where none is given.
         """
         placed = self.placed
-        if placed is None or max(width, breadth) > placed.widest:
-            return self.entries.rows_of(ann.candidates(self.index, Q, width, breadth))
-        _, labels = placed.search(Q if tensor is None else tensor, min(width, len(placed)), breadth)
+        there = self.plan.breadth if breadth is None else breadth
+        if placed is None or max(width, there) > placed.widest:
+            here = (self.plan.breadth_on_cpu or there) if breadth is None else breadth
+            return self.entries.rows_of(ann.candidates(self.index, Q, width, here))
+        _, labels = placed.search(Q if tensor is None else tensor, min(width, len(placed)), there)
         if self._labels is not None:
             labels = np.where(labels < 0, -1, self._labels[labels])
         rows = self.entries.rows_of(labels)
@@ -161,7 +164,7 @@ class LiveIndex:
         # One query is too little work to share: threads gain nothing alone, and beside other programs they wait for one
         # another (300 queries on a busy machine, p50: 83 ms by two threads, 1 ms by one).
         with limited(1 if len(Q) == 1 else None):
-            rows = self.proposed(table, Q, width, self.plan.breadth, tensor)
+            rows = self.proposed(table, Q, width, tensor=tensor)
             rows, scores = exact.refined(Q, table.matrix, table.items, rows, k)
         for short in np.flatnonzero(rows[:, -1] < 0).tolist():
             rows[short : short + 1], scores[short : short + 1] = exact.search(

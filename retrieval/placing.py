@@ -130,9 +130,11 @@ def graph(X: NDArray[np.float32], number: int, *, degree: int) -> Placed:
     configuration.device = number
     configuration.graph_degree = degree
     configuration.intermediate_graph_degree = 2 * degree
-    # Without it 200 clusters of 100 vectors are islands to each other, and the widest search finds .91 of the nearest.
+    # Clusters that lie far apart would be islands to each other.
     configuration.guarantee_connectivity = True
+    # FAISS keeps the address, and reads them again when the graph goes to the CPU.
+    X = np.ascontiguousarray(X)
     with card.lock:
         index = faiss.GpuIndexCagra(card.resources, X.shape[1], faiss.METRIC_INNER_PRODUCT, configuration)
-        index.train(np.ascontiguousarray(X))
-    return Placed(index, (card,), [index], "graph")
+        index.train(X)
+    return Placed(index, (card,), [index], "graph", X)

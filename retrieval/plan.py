@@ -46,6 +46,8 @@ class Trial:
         Where it was measured: ``"cpu"``, or GPUs as ``"cuda:0"``.
     half : bool
         Whether the vectors lay in float16 on the GPU.
+    breadth_on_cpu : int
+        The breadth that the same index needs on the CPU, if it was measured on a GPU and needs another; else 0.
     """
 
     factory: str
@@ -60,6 +62,7 @@ class Trial:
     enough: bool
     device: str = "cpu"
     half: bool = False
+    breadth_on_cpu: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Plan:
         Where the index was fastest.
     half : bool
         Whether the vectors lay in float16 on the GPU.
+    breadth_on_cpu : int
+        The breadth of searches on the CPU, if it is another; else 0.
     """
 
     factory: str
@@ -95,6 +100,7 @@ class Plan:
     remarks: tuple[str, ...] = field(default=())
     device: str = "cpu"
     half: bool = False
+    breadth_on_cpu: int = 0
 
     @property
     def chosen(self) -> Trial | None:

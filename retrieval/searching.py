@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import drift, indexfile, tuning
+from retrieval import asking, drift, indexfile, tuning
 from retrieval.asked import Asked
 from retrieval.carrying import Upgrades
 from retrieval.drift import Measured
@@ -216,11 +216,11 @@ class Searcher:
             table = part.table
             if part.live is None or len(table) < 2:
                 return 1.0, 0.0
-            asked = tuning.questions(table, k, Q, n_queries)
+            asked = asking.questions(table, k, Q, n_queries)
             # One more where the query itself is among the vectors.
             rows, _ = part.live.search(table, asked.Q, k + int(Q is None))
-            shares = tuning.recalls(asked, table, rows)
-            return float(shares.mean()), tuning.standard_error(shares)
+            shares = asking.recalls(asked, table, rows)
+            return float(shares.mean()), asking.standard_error(shares)
 
     def search(
         self,

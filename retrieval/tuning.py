@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import ann, exact
+from retrieval.asking import Questions, held_out, questions, recalls, recalls_upto, standard_error
 from retrieval.device import CPU, Place
 from retrieval.deviceflat import DeviceFlat
 from retrieval.errors import DeviceError
@@ -25,7 +25,6 @@ from retrieval.vectors import VectorTable
 SMALL = 5_000
 """Below this many vectors flat search is fast enough not to ask."""
 
-_QUERIES = 500
 # Candidates to re-rank, as multiples of k.
 _WIDTHS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 _ROUNDS = 3
@@ -53,65 +52,6 @@ class Wanted:
             raise ValueError(f"seconds must be positive, got {self.seconds!r}")
         if self.memory is not None and self.memory < 0:
             raise ValueError(f"memory is a number of bytes, or None for no limit, got {self.memory!r}")
-
-
-@dataclass(frozen=True)
-class Questions:
-    """Queries with the score of their k-th true neighbour, and the row that is the query itself (-1 for none)."""
-
-    Q: NDArray[np.float32]
-    kth: NDArray[np.float32]
-    own: NDArray[np.int64]
-    k: int
-
-
-def questions(table: VectorTable, k: int, Q: NDArray[np.float32] | None, n: int = _QUERIES) -> Questions:
-    """Queries to measure with: given ones, or stored vectors that do not count as their own neighbours."""
-    own = np.full(0 if Q is None else len(Q), -1, dtype=np.int64)
-    if Q is None:
-        own = drawn(len(table), n)
-        Q = np.ascontiguousarray(table.matrix[own])
-    rows, scores = exact.search(Q, table.matrix, table.items, k + 1)
-    scores = np.where(rows == own[:, None], -np.inf, scores)
-    # Where the query itself was not among its k + 1 (its duplicates were), the last is one too many.
-    scores = -np.sort(-scores, axis=1)[:, : min(k, scores.shape[1])]
-    return Questions(Q, scores[:, -1], own, min(k, scores.shape[1]))
-
-
-def drawn(n_rows: int, n: int) -> NDArray[np.int64]:
-    """Up to n rows to ask with, the same every time, rising."""
-    return np.sort(np.random.default_rng(0).permutation(n_rows)[:n])
-
-
-def held_out(table: VectorTable, k: int) -> tuple[Questions, NDArray[np.int64]]:
-    """Queries from stored vectors that are to be kept out of the indexes they measure, and their rows.
-
-    A vector in a graph is linked to its own neighbours, so asking for it flatters the graph: HNSW32 over 50,000 vectors
-    of one smooth manifold, efSearch 16, answers stored queries with recall .966 and new ones with .810.
-    """
-    rows = drawn(len(table), max(1, min(_QUERIES, len(table) // 10)))
-    return asked_with(table, k, rows), rows
-
-
-def asked_with(table: VectorTable, k: int, rows: NDArray[np.int64]) -> Questions:
-    """Queries from some rows, whose true neighbours are looked for among the others."""
-    Q = np.ascontiguousarray(table.matrix[rows])
-    kept = np.delete(np.arange(len(table)), rows)
-    _, scores = exact.search_among(Q, table.matrix, table.items, kept, k)
-    return Questions(Q, scores[:, -1], np.full(len(Q), -1, dtype=np.int64), scores.shape[1])
-
-
-def recalls(asked: Questions, table: VectorTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """For each query the share of its true neighbours among some rows; a tie with the k-th counts as one."""
-    return _recalls_upto(asked, table, rows)[:, -1]
-
-
-def _recalls_upto(asked: Questions, table: VectorTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """As `recalls`, among the first 1, 2, ... of the rows; shape of `rows`."""
-    products = ann.products_of(asked.Q, table.matrix, np.where(rows == asked.own[:, None], -1, rows))
-    bound = exact.rounding_bound(table.model.dim)
-    found = np.cumsum(products >= asked.kth[:, None] - bound, axis=1)
-    return np.asarray(np.minimum(found, asked.k) / asked.k, dtype=np.float64)
 
 
 def optimize(
@@ -191,6 +131,7 @@ def optimize(
         tuple(remarks),
         chosen.device,
         chosen.half,
+        chosen.breadth_on_cpu,
     )
     if best is not None:
         best.plan = plan
@@ -243,12 +184,17 @@ def _trial(
         rate = _rate(lambda: live.search(table, asked.Q, asked.k), len(asked.Q))
         timed.append((rate, breadth, width, share))
     rate, breadth, width, shares = max(timed, key=lambda one: one[0])
+    graph_on_gpu = live.placed is not None and not ann.nested(live.index)
     # The GPU is needed for the next trial.
     live.placed = None
+    # A graph is searched in another way on the CPU; inverted lists are the same there.
+    on_cpu = _enough(live, table, asked, wanted) if graph_on_gpu else 0
     mean, error = float(shares.mean()), standard_error(shares)
     enough = mean - error >= wanted.recall and (wanted.memory is None or size <= wanted.memory)
     low, high = max(0.0, mean - 1.96 * error), min(1.0, mean + 1.96 * error)
-    return live, Trial(factory, breadth, width, mean, low, high, rate, size, build, enough, place.name)
+    return live, Trial(
+        factory, breadth, width, mean, low, high, rate, size, build, enough, place.name, breadth_on_cpu=on_cpu
+    )
 
 
 def _options(
@@ -268,7 +214,7 @@ def _options(
     for breadth in breadths:
         # One search serves all widths, since a narrower one gives the first of a wider one.
         rows = live.proposed(table, asked.Q, max(widths), breadth)
-        upto = _recalls_upto(asked, table, rows)
+        upto = recalls_upto(asked, table, rows)
         for width in list(widths):
             shares = upto[:, width - 1]
             if shares.mean() - standard_error(shares) >= wanted.recall:
@@ -283,9 +229,14 @@ def _options(
         yield last
 
 
-def standard_error(shares: NDArray[np.float64]) -> float:
-    """Of the mean over queries."""
-    return float(shares.std(ddof=1) / math.sqrt(len(shares))) if len(shares) > 1 else 0.0
+def _enough(live: LiveIndex, table: VectorTable, asked: Questions, wanted: Wanted) -> int:
+    """The least breadth on the CPU that reaches the wanted recall, or the largest there is."""
+    width = min(wanted.k * _WIDTHS[0], len(live.entries))
+    for breadth in ann.breadths(live.index):
+        shares = recalls(asked, table, live.proposed(table, asked.Q, width, breadth))
+        if shares.mean() - standard_error(shares) >= wanted.recall:
+            break
+    return breadth
 
 
 def _rate(search: Callable[[], object], n_queries: int) -> float:

@@ -186,6 +186,7 @@ class CagraConfig:
 
 class CagraParameters:
     itopk_size = 64
+    num_random_samplings = 1
 
 
 class Cagra(GpuIndex):
@@ -197,6 +198,8 @@ class Cagra(GpuIndex):
 
     def train(self, X: np.ndarray) -> None:
         assert not self.ntotal
+        # It keeps the address of the vectors alone: whoever lets go of them, gets another graph on the CPU.
+        self.rows = weakref.ref(X)
         with self.resources.used():
             self.inner.add(X)
             self._claim()
@@ -261,6 +264,7 @@ class Library:
 
     def index_gpu_to_cpu(self, index: Any) -> Any:
         if isinstance(index, GpuIndex):
+            assert not isinstance(index, Cagra) or index.rows() is not None, "the graph's vectors are gone"
             return faiss.clone_index(index.inner)
         first, *others = [faiss.clone_index(shard.inner) for shard in index.shards]
         for other in others:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 import pytest
-from gpu_stand_in import DeviceTensor, GpuIndex, Library, install
+from gpu_stand_in import Cagra, DeviceTensor, GpuIndex, Library, install
 from reference_gallery import unit
 
 import retrieval
@@ -288,6 +289,29 @@ class TestGraphs:
             file.unlink()
         with Gallery.open(folder) as gallery:
             assert recall(gallery, X, Q) > 0.9
+
+    def test_the_cpu_searches_it_with_the_effort_that_it_needs_there(
+        self, gpus: Library, folder: Path, data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        X, Q = data
+        # As on a real one, where the same number means more: some effort is added to what was asked for.
+        search = Cagra.search
+
+        def keen(self: Cagra, Q: np.ndarray, k: int, *, params: Any = None) -> tuple[np.ndarray, np.ndarray]:
+            params.itopk_size = min(512, 8 * params.itopk_size)
+            return search(self, Q, k, params=params)
+
+        monkeypatch.setattr(Cagra, "search", keen)
+        with Gallery.open(folder, device="cuda") as gallery:
+            plan = gallery.optimize(0.99, index="CAGRA8", queries=Q, progress=False)
+        assert plan.breadth_on_cpu > plan.breadth
+        install(monkeypatch, Library([]))
+        with Gallery.open(folder) as gallery:
+            assert recall(gallery, X, Q) >= 0.99
+            (live,) = gallery._searcher._lives.values()
+            assert live is not None
+            live.plan = replace(plan, breadth_on_cpu=0)
+            assert recall(gallery, X, Q) < 0.98
 
     def test_new_rows_are_compared_beside_it_until_it_is_built_anew(
         self, gpus: Library, folder: Path, data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
