@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 
 from retrieval import ann, exact, placing
 from retrieval.device import graph_degree
-from retrieval.engine import limited
+from retrieval.engine import limited, threads
 from retrieval.entries import Entries
 from retrieval.placed import Placed
 from retrieval.plan import Plan
+from retrieval.pool import share
 from retrieval.vectors import VectorTable
 
 # Of the index's entries, or of the rows it has yet to learn of.
 _OUTGROWN = 0.5
 # Of the entries that a GPU holds.
 _LAGGING = 0.05
+# Queries.
+_WORTH_A_THREAD = 16
 
 
 class LiveIndex:
@@ -161,11 +164,27 @@ class LiveIndex:
             return exact.search(Q, table.matrix, table.items, k or 1)
         share_alive = min(1.0, len(table) / len(self.entries))
         width = min(len(self.entries), int(np.ceil(self.plan.width_for(k) / share_alive)))
-        # One query is too little work to share: threads gain nothing alone, and beside other programs they wait for one
-        # another (300 queries on a busy machine, p50: 83 ms by two threads, 1 ms by one).
-        with limited(1 if len(Q) == 1 else None):
-            rows = self.proposed(table, Q, width, tensor=tensor)
-            rows, scores = exact.refined(Q, table.matrix, table.items, rows, k)
+        rows = np.empty((len(Q), k), dtype=np.int64)
+        scores = np.empty((len(Q), k), dtype=np.float32)
+
+        def search(start: int, stop: int) -> None:
+            part = slice(start, stop)
+            there = None if tensor is None else tensor[part]
+            found = self.proposed(table, Q[part], width, tensor=there)
+            rows[part], scores[part] = exact.refined(Q[part], table.matrix, table.items, found, k)
+
+        if self.placed is not None:
+            search(0, len(Q))
+        else:
+            # Each thread goes through all steps with its queries: none waits for another between them, and none of
+            # FAISS's own is left spinning beside the next step. One query is too little work to share: threads gain
+            # nothing alone, and beside other programs they wait for one another (300 queries on a busy machine, p50:
+            # 83 ms by two threads, 1 ms by one).
+            def alone(start: int, stop: int) -> None:
+                with limited(1):
+                    search(start, stop)
+
+            share(alone, len(Q), min(threads(), 1 + len(Q) // _WORTH_A_THREAD))
         for short in np.flatnonzero(rows[:, -1] < 0).tolist():
             rows[short : short + 1], scores[short : short + 1] = exact.search(
                 Q[short : short + 1], table.matrix, table.items, k

@@ -8,10 +8,6 @@ the compiled kernel, which takes over where numba is installed once a process ha
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.engine import threads
+from retrieval.pool import share
 
 _LANES = 32
 # Gathered rows are read again at once: they stay in the processor's cache.
@@ -30,12 +27,11 @@ _SHARED_FROM = 1 << 19
 
 
 class _Kernel:
-    """The compiled functions, if they are there, and the threads that run them."""
+    """The compiled functions, if they are there."""
 
     def __init__(self) -> None:
         self.module: Any = None
         self._before = 0 if find_spec("numba") is not None else None
-        self._pool: ThreadPoolExecutor | None = None
 
     def takes(self, numbers: int) -> bool:
         """Whether the kernel is to score so many numbers more; it is loaded when enough came by."""
@@ -54,28 +50,13 @@ class _Kernel:
         self.module = scorekernel
         return True
 
-    def run(self, work: Callable[[int, int], None], n: int, numbers: int) -> None:
-        """Do ``work(start, stop)`` for 0 to n, in as many threads as FAISS may use here and are worth it."""
-        parts = min(threads(), n, 1 + numbers // _SHARED_FROM)
-        if parts < 2:
-            work(0, n)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="scoring")
-        bounds = [n * part // parts for part in range(parts + 1)]
-        others = [self._pool.submit(work, start, stop) for start, stop in itertools.pairwise(bounds[1:])]
-        work(0, bounds[1])
-        for other in others:
-            other.result()
-
-    def forked(self) -> None:
-        """Forget threads that a child process has not."""
-        self._pool = None
-
 
 _kernel = _Kernel()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_kernel.forked)
+
+
+def _parts(numbers: int) -> int:
+    """Threads that so much work is worth, as far as they may be used here."""
+    return min(threads(), 1 + numbers // _SHARED_FROM)
 
 
 def compiled(numbers: int) -> bool:
@@ -101,7 +82,8 @@ def scores_of(Q: NDArray[np.float32], X: NDArray[np.float32], rows: NDArray[np.i
     wide = np.ascontiguousarray(Q, dtype=np.float64)
     if _kernel.takes(numbers):
         rows = np.ascontiguousarray(rows)
-        _kernel.run(lambda start, stop: _kernel.module.score(wide, X, rows, scores, start, stop), len(Q), numbers)
+        score = _kernel.module.score
+        share(lambda start, stop: score(wide, X, rows, scores, start, stop), len(Q), _parts(numbers))
         return scores
     _fill(wide, X, rows, scores)
     return scores
@@ -128,7 +110,7 @@ def ranked(
         best = np.empty((len(Q), k), dtype=np.int64)
         scores = np.empty((len(Q), k), dtype=np.float32)
         rank = _kernel.module.rank
-        _kernel.run(lambda start, stop: rank(wide, X, order, candidates, best, scores, start, stop), len(Q), numbers)
+        share(lambda start, stop: rank(wide, X, order, candidates, best, scores, start, stop), len(Q), _parts(numbers))
         return best, scores
     scores = scores_of(Q, X, candidates)
     chosen = np.lexsort((order[candidates], -scores), axis=1)[:, :k]

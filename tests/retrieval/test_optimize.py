@@ -365,3 +365,18 @@ def test_an_index_far_beyond_the_memory_is_not_built(tmp_path: Path, monkeypatch
     assert any(factory.startswith("IVF") for factory in built)
     assert "HNSW32" not in built
     assert any(line.startswith("HNSW32: not built; more than") and "400.0 kB" in line for line in plan.remarks)
+
+
+@pytest.mark.parametrize("kind", ["IVF64,SQ8", "IVF64,PQ16x4fsr", "HNSW16"])
+def test_threads_that_share_a_batch_change_no_answer(
+    kind: str, large: Gallery, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    _, Q = data
+    with large as gallery:
+        gallery.optimize(0.9, index=kind, progress=False)
+    found = []
+    for threads in (1, 3):
+        with Gallery.open(large.path, threads=threads) as gallery:
+            found.append(gallery.search(Q, k=10, payloads=False))
+    np.testing.assert_array_equal(found[0].ids, found[1].ids)
+    np.testing.assert_array_equal(found[0].scores, found[1].scores)

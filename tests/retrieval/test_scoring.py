@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import subprocess
 import sys
 
@@ -108,19 +106,6 @@ def test_threads_change_nothing(threads: int, kernel: str, monkeypatch: pytest.M
         together = scoring.scores_of(Q, X, rows), *scoring.ranked(Q, X, np.arange(500), rows, 7)
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
-    if kernel == "compiled":
-        assert (scoring._kernel._pool is not None) is (threads > 1)
-
-
-def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "_SHARED_FROM", 1)
-
-    def work(start: int, stop: int) -> None:
-        if start:
-            raise MemoryError("no room")
-
-    with limited(3), pytest.raises(MemoryError, match="no room"):
-        scoring._Kernel().run(work, 9, 1000)
 
 
 def test_the_kernel_is_loaded_once_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,32 +137,3 @@ def test_a_search_of_few_rows_imports_no_numba() -> None:
         "assert 'numba' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
-
-
-def _in_a_child(place: multiprocessing.Queue[bytes]) -> None:
-    rng = np.random.default_rng(0)
-    X = unit(rng.standard_normal((100, 8)))
-    with limited(2):
-        place.put(scoring.scores_of(X, X, np.tile(np.arange(100), (100, 1))).tobytes())
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_forked_process_scores_with_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("numba")
-    monkeypatch.setattr(scoring, "_SHARED_FROM", 1)
-    from retrieval import scorekernel
-
-    before = scoring._kernel.module
-    scoring._kernel.module = scorekernel
-    context = multiprocessing.get_context("fork")
-    place: multiprocessing.Queue[bytes] = context.Queue()
-    try:
-        _in_a_child(place)
-        child = context.Process(target=_in_a_child, args=(place,))
-        child.start()
-        assert place.get(timeout=60) == place.get(timeout=60)
-        child.join(timeout=60)
-        assert child.exitcode == 0
-    finally:
-        scoring._kernel.module = before
