@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-import numpy.typing as npt
 
-from vsa.binding import BindingKind, binding
+from vsa.batches import Batches, Vectors
+from vsa.binding import BindingKind
 from vsa.bundler import Bundler
 from vsa.config import EncoderConfig
-from vsa.device import CPU, Place, checked_device, choose
+from vsa.device import CPU, Place, checked_device
 from vsa.exchange import as_tensor
 from vsa.fields.base import Field, by_path
+from vsa.fitted import Fitted
 from vsa.inspection import Inspection
 from vsa.leaves import Arrays
 from vsa.limits import Limits
@@ -24,16 +24,12 @@ from vsa.saving import Saving
 from vsa.shares import Shares
 from vsa.statistics import Statistics
 from vsa.streaming import BATCH, TYPED_BATCH, Streaming
-from vsa.weights import PathWeights
-from vsa.workers import checked_workers, each
 
 if TYPE_CHECKING:
     import torch
 
-Vectors = npt.NDArray[np.float32]
 
-
-class JSONEncoder(Saving, Inspection, Streaming):
+class JSONEncoder(Batches, Fitted, Saving, Inspection, Streaming):
     """JSON records to unit vectors, by binding each leaf to its path and adding up (MBAT).
 
     Ready as it is; `fit` makes rare words count more and puts numbers on their field's scale. Like records get
@@ -124,11 +120,6 @@ class JSONEncoder(Saving, Inspection, Streaming):
         return self.config.seed
 
     @property
-    def statistics(self) -> Statistics | None:
-        """What `fit` learned, or None."""
-        return self._statistics
-
-    @property
     def fields(self) -> dict[str, Field]:
         """The typed encoders, by path."""
         return dict(self._fields)
@@ -147,46 +138,6 @@ class JSONEncoder(Saving, Inspection, Streaming):
     def __repr__(self) -> str:
         fitted = f"fitted on {self._statistics.records:,} records" if self._statistics else "not fitted"
         return f"JSONEncoder(dim={self.dim}, seed={self.seed}, {fitted})"
-
-    def fit(self, records: Iterable[Any]) -> JSONEncoder:
-        """Learn how rare words and values are and how numbers spread, forgetting what was learned before.
-
-        Parameters
-        ----------
-        records : iterable
-            JSON values; a sample of a few thousand does.
-
-        Returns
-        -------
-        JSONEncoder
-            This encoder, whose vectors and `name` are other ones from now on.
-
-        Raises
-        ------
-        InvalidRecordError
-            For a value that is not JSON; nothing is learned then.
-        ValueError
-            If there are no records.
-        """
-        return self._learn(self._count(records))
-
-    def partial_fit(self, records: Iterable[Any]) -> JSONEncoder:
-        """Learn from more records beside those learned from before; parameters and errors as `fit`."""
-        more = self._count(records)
-        return self._learn(self._statistics.merge(more) if self._statistics else more)
-
-    def _count(self, records: Iterable[Any]) -> Statistics:
-        from vsa.fitting import count  # brings SciPy
-
-        return count(records, self.limits)
-
-    def _learn(self, statistics: Statistics) -> JSONEncoder:
-        if not statistics.records:
-            raise ValueError("no records to learn from")
-        with self._lock:
-            self._statistics = statistics
-            self._bundler = self._name = None
-        return self
 
     @overload
     def encode(
@@ -285,74 +236,6 @@ class JSONEncoder(Saving, Inspection, Streaming):
         row: Vectors = self._rows([record], 0, weights, True)[0]
         return row
 
-    def _batches(
-        self, records: Iterable[Any], weights: dict[str, float] | None, normalize: bool, workers: int, tensors: bool
-    ) -> Iterator[Any]:
-        calls = ((batch, first, weights, normalize) for first, batch in _numbered(records, self._batch))
-        if checked_workers(workers) > 1:
-            self._without_memory(workers)
-            yield from each(self, "_rows", calls, workers)
-            return
-        for call in calls:
-            yield self._made(*call) if tensors else self._rows(*call)
-            if self.memory is not None and not weights:
-                with self._lock:
-                    self.memory.learn(call[0], limits=self.limits)
-
-    def _rows(
-        self, batch: list[Any], first: int, weights: dict[str, float] | None, normalize: bool
-    ) -> npt.NDArray[Any]:
-        """Vectors of a batch, whose first record has the number `first`."""
-        made = self._made(batch, first, weights, normalize)
-        rows: npt.NDArray[Any] = made if isinstance(made, np.ndarray) else made.cpu().numpy()
-        return rows
-
-    def _made(self, batch: list[Any], first: int, weights: dict[str, float] | None, normalize: bool) -> Any:
-        """As `_rows`, but left where they were made: an array, or a tensor on another device."""
-        with self._lock:
-            sums = self._ready().sums(batch, PathWeights(weights).of if weights else None, first)
-        if not normalize:
-            return sums
-        return self._unit(sums, first) if isinstance(sums, np.ndarray) else self._unit_tensor(sums, first)
-
-    def _sums(self, records: list[Any]) -> npt.NDArray[np.float64]:
-        """(n, dim) plain sums of records that are not to be remembered."""
-        return np.concatenate(
-            [self._rows(batch, first, None, False) for first, batch in _numbered(records, self._batch)]
-        )
-
-    def _unit(self, sums: npt.NDArray[np.float64], first: int) -> Vectors:
-        """Unit float32 rows; the squares of whole numbers add up exactly below 2**53."""
-        norms = np.sqrt(np.einsum("ij,ij->i", sums, sums))
-        if not norms.all():
-            raise _weightless(first + int(np.argmin(norms)))
-        sums *= (1.0 / norms)[:, None]
-        return sums.astype(np.float32)
-
-    def _unit_tensor(self, sums: torch.Tensor, first: int) -> torch.Tensor:
-        """`_unit` where the sums lie."""
-        norms = (sums * sums).sum(dim=1).sqrt()
-        if not bool(norms.all()):
-            raise _weightless(first + int(norms.argmin()))
-        return (sums * (1.0 / norms)[:, None]).float()
-
-    def _known_lines(
-        self, lines: list[bytes], out: Vectors | None = None
-    ) -> tuple[Vectors, npt.NDArray[np.bool_]] | None:
-        if self.memory is not None:  # wants the values
-            return None
-        with self._lock:
-            bundler = self._ready()
-            return bundler.lines(lines, out) if bundler.reads_bytes else None
-
-    def _learn_lines(self, lines: list[bytes]) -> None:
-        with self._lock:
-            self._ready().learn(lines)
-
-    def _without_memory(self, workers: int) -> None:
-        if self.memory is not None:
-            raise ValueError(f"an encoder with a memory learns in one process: workers must be 1, got {workers}")
-
     def __getstate__(self) -> dict[str, Any]:
         """All but the lock, the caches and the device that was found here."""
         return {**self.__dict__, "_lock": None, "_bundler": None, "_place": None, "_readers": None}
@@ -360,35 +243,3 @@ class JSONEncoder(Saving, Inspection, Streaming):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.RLock()
-
-    def _ready(self) -> Bundler:
-        if self._bundler is None:
-            self._bundler = Bundler(
-                binding(self.config.binding, self.dim, self.seed),
-                arrays=Arrays(self.config.arrays),
-                shares=self.config.shares,
-                limits=self.limits,
-                statistics=self._statistics,
-                cache_bytes=self._cache_bytes,
-                fields=self._by_path,
-                target=self._chosen().target,
-            )
-        return self._bundler
-
-    def _chosen(self) -> Place:
-        if self._place is None:
-            self._place = choose(self._device, max(self._cache_bytes, 4 * self.dim << 12))
-        return self._place
-
-
-def _weightless(record: int) -> ValueError:
-    return ValueError(f"record {record} has no leaf of a weight above 0")
-
-
-def _numbered(records: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
-    """Batches of records with the number of each one's first."""
-    stream = iter(records)
-    first = 0
-    while batch := list(islice(stream, size)):
-        yield first, batch
-        first += len(batch)

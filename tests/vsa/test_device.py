@@ -24,7 +24,7 @@ RECORDS: list[Any] = [
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every encoder adds up on a device of torch."""
     place = Place(torch.device("cpu"), "a stand-in")
-    monkeypatch.setattr("vsa.encoder.choose", lambda device, needed: place if device != "cpu" else choose("cpu", 0))
+    monkeypatch.setattr("vsa.batches.choose", lambda device, needed: place if device != "cpu" else choose("cpu", 0))
 
 
 def pair(**options: Any) -> tuple[vsa.JSONEncoder, vsa.JSONEncoder]:
