@@ -110,9 +110,9 @@ def _tokens(maker: LeafMaker, node: Node, value: Any, spoken: bool) -> Iterator[
     words = list(leaf.words)
     for at in range(0, len(words), _AT_ONCE):
         some = words[at : at + _AT_ONCE]
-        whole = maker._word_sums([Leaf({word: leaf.words[word]}, b"") for word in some])
+        whole = maker.words.sums([Leaf({word: leaf.words[word]}, b"") for word in some])
         names = [word_name(word) for word in some]
-        rare = np.rint(np.array(maker.rarity_of_words(some)) * WORD_UNIT)
+        rare = np.rint(np.array(maker.words.rarities(some)) * WORD_UNIT)
         weights = [leaf.words[word] for word in some]
         own = maker._named_sums(
             [[(name, r * w / LEAF_UNIT)] for name, r, w in zip(names, rare.tolist(), weights, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -10,20 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsa.atoms import GRAM_SHARE, LEAF_UNIT, WORD_UNIT, Leaf, analyse, exact_share, prior
+from vsa.atoms import LEAF_UNIT, Leaf, analyse, exact_share
 from vsa.binding import Binding
 from vsa.errors import FieldError
 from vsa.factors import PathFactors, id_factors
 from vsa.fields.base import Atoms, Field, Space
-from vsa.hashing import packed_signs, prefix, unpack_signs
+from vsa.hashing import prefix, unpack_signs
 from vsa.leaves import Claimed, Node
 from vsa.operators import PathOperators
 from vsa.paths import MEMBER, Path, format_path
 from vsa.shares import Shares
 from vsa.signcache import SignCache
+from vsa.spelling import Words
 from vsa.statistics import Statistics, rarity
-from vsa.table import RowTable
-from vsa.tokens import WHOLE, grams, word_name
+from vsa.sums import bag, headed_sums
 from vsa.typed import typed_rows
 
 Rows = npt.NDArray[np.float32]
@@ -31,10 +30,7 @@ Rows = npt.NDArray[np.float32]
 EXACT = float(1 << 24)
 """Whole numbers below this are exact in float32."""
 
-_WORDS_AT_ONCE = 4096
-_SPELLED_AT_ONCE = 512
 _TYPED_AT_ONCE = 64
-_GRAMS_KEPT = 1 << 16
 _LEVELS_KEPT = 1 << 13
 
 
@@ -60,6 +56,8 @@ class LeafMaker:
         Largest entry of any row made so far.
     factors : PathFactors
         How much the leaves at a path weigh.
+    words : Words
+        Rows of words.
     """
 
     def __init__(
@@ -80,11 +78,7 @@ class LeafMaker:
         self._times = statistics.spreads_of_times() if statistics else {}
         self.factors = PathFactors(id_factors(statistics, shares) if statistics else {})
         self._atoms = prefix("atom", binding.seed)
-        self._words: RowTable[None] = RowTable(binding.dim, max(2 * _WORDS_AT_ONCE, cache_bytes // (4 * binding.dim)))
-        self._word_rows: dict[str, int] = {}
-        self._grams: SignCache[str] = SignCache(
-            self._atoms, binding.dim, atom=_gram_name, rarities=self._rarity_of_names, most=_GRAMS_KEPT
-        )
+        self.words = Words(self._atoms, binding.dim, statistics, cache_bytes)
         self._levels: SignCache[bytes] = SignCache(
             self._atoms, binding.dim, atom=bytes, rarities=lambda names: [1.0] * len(names), most=_LEVELS_KEPT
         )
@@ -92,7 +86,7 @@ class LeafMaker:
 
     def forget(self) -> None:
         """Empty the cache of words."""
-        self._words.clear()
+        self.words.forget()
 
     def make(self, places: list[tuple[Node, Any]]) -> Rows:
         """Rows of leaves given as (node, value); leaves of one node are bound together where they come in a row.
@@ -131,7 +125,7 @@ class LeafMaker:
         if typed is not None:
             for i in np.flatnonzero(typed.read).tolist():
                 leaves[i].levels = {}
-        shared = self._word_sums(leaves)
+        shared = self.words.sums(leaves)
         own = self._own_sums(places, leaves)
         if typed is not None:
             typed.join(own, shared)
@@ -182,92 +176,6 @@ class LeafMaker:
         """(n, dim) float32: rows multiplied by the transpose of the path's operator."""
         return self._binding.unbind(self._operators.of(path), X)
 
-    def _word_sums(self, leaves: list[Leaf]) -> Rows:
-        """(n, dim) sums of the leaves' words, before binding."""
-        total = np.zeros((len(leaves), self._binding.dim), np.float32)
-        words = [word for leaf in leaves for word in leaf.words]
-        weights = np.array([weight for leaf in leaves for weight in leaf.words.values()], np.float32)
-        owners = np.repeat(np.arange(len(leaves)), [len(leaf.words) for leaf in leaves])
-        for at in range(0, len(words), _WORDS_AT_ONCE):
-            end = at + _WORDS_AT_ONCE
-            rows = np.array(self._rows_of_words(words[at:end]), np.int64)
-            self._words.touch(rows)
-            starts = np.flatnonzero(np.diff(owners[at:end], prepend=-1))
-            total[owners[at:end][starts]] += bag(self._words.rows, rows, starts, weights[at:end])
-        return total
-
-    def _rows_of_words(self, names: list[str]) -> list[int]:
-        known = self._word_rows
-        missing = [name for name in dict.fromkeys(names) if name not in known]
-        if missing:
-            present = [known[name] for name in names if name in known]
-            self._words.touch(np.array(present, np.int64))
-            fresh: list[int] = []
-            for name in missing:
-                if self._words.is_full():
-                    self._words.touch(np.array(fresh, np.int64))
-                    self._words.evict()
-                fresh.append(self._words.claim(known, name, None))
-            for at in range(0, len(missing), _SPELLED_AT_ONCE):
-                end = at + _SPELLED_AT_ONCE
-                self._words.rows[fresh[at:end]] = self._spelled(missing[at:end])
-        return [known[name] for name in names]
-
-    def _spelled(self, words: list[str]) -> Rows:
-        """(n, dim) sums of each word's own atom and its n-grams, which together have norm `GRAM_SHARE`."""
-        pieces: list[str] = []
-        roots: list[float] = []  # of how often an n-gram is in its word
-        distinct, totals = [], []
-        for word in words:
-            found = grams(word)
-            totals.append(len(found))
-            if len(set(found)) == len(found):
-                pieces += found
-                roots += [1.0] * len(found)
-                distinct.append(len(found))
-            else:
-                counts = Counter(found)
-                pieces += counts
-                roots += np.sqrt(list(counts.values())).tolist()
-                distinct.append(len(counts))
-        columns, packed, rare = self._grams.of(pieces)
-        shares = np.repeat(GRAM_SHARE / np.sqrt(np.maximum(totals, 1)), distinct) * roots
-        return self._headed_sums(
-            [word_name(word) for word in words],
-            np.array(self.rarity_of_words(words)),
-            distinct,
-            columns,
-            packed,
-            shares * rare[columns],
-            WORD_UNIT,
-        )
-
-    def rarity_of_words(self, words: list[str]) -> list[float]:
-        """How rare words are, from 0 to 1; those that stand for numbers and times are weighed by their field alone."""
-        known = self._rarity_of_names([word_name(word) for word in words])
-        return [1.0 if word[0] == WHOLE else rare for word, rare in zip(words, known, strict=True)]
-
-    def _rarity_of_names(self, names: list[bytes]) -> Sequence[float]:
-        if self._statistics is None:
-            return [prior(name) for name in names]
-        return rarity(self._statistics.tokens.of(names), self._statistics.records)
-
-    def _own_sums(self, places: list[tuple[Node, Any]], leaves: list[Leaf]) -> Rows:
-        known: Iterable[float | None] = [None] * len(leaves)
-        if self._statistics is not None:
-            names = [exact_name(node, leaf) for (node, _), leaf in zip(places, leaves, strict=True)]
-            known = rarity(self._statistics.tokens.of(names), self._statistics.records)
-        columns, packed, _ = self._levels.of([name for leaf in leaves for name in leaf.levels])
-        return self._headed_sums(
-            [leaf.exact for leaf in leaves],
-            np.array([exact_share(leaf, rare) for leaf, rare in zip(leaves, known, strict=True)]),
-            [len(leaf.levels) for leaf in leaves],
-            columns,
-            packed,
-            np.array([share for leaf in leaves for share in leaf.levels.values()]),
-            LEAF_UNIT,
-        )
-
     def _named_sums(self, parts: Sequence[Atoms]) -> Rows:
         """(n, dim) sums of sign atoms given by name, with weights in units of `LEAF_UNIT` to be rounded."""
         total = np.empty((len(parts), self._binding.dim), np.float32)
@@ -279,72 +187,29 @@ class LeafMaker:
             total[at : at + len(some)] = bag(unpack_signs(packed, self._binding.dim), columns, starts, weights)
         return total
 
-    def _headed_sums(
-        self,
-        heads: list[bytes],
-        head_weights: npt.NDArray[np.float64],
-        lengths: list[int],
-        columns: npt.NDArray[np.int64],
-        packed: npt.NDArray[np.uint8],
-        weights: npt.NDArray[np.float64],
-        unit: int,
-    ) -> Rows:
-        """(n, dim) weighted sums of an atom drawn for each row and of `lengths` atoms out of `packed`.
-
-        The weights are in units of `unit` and rounded to whole numbers.
-        """
-        count = len(heads)
-        starts = np.cumsum([0] + [length + 1 for length in lengths[:-1]])
-        first = np.zeros(count + len(columns), bool)
-        first[starts] = True
-        rows = np.empty(len(first), np.int64)
-        rows[first] = np.arange(count)
-        rows[~first] = count + columns
-        every = np.empty(len(first))
-        every[first] = head_weights
-        every[~first] = weights
-        dim = self._binding.dim
-        atoms = unpack_signs(np.concatenate([packed_signs(self._atoms, heads, dim), packed]), dim)
-        return bag(atoms, rows, starts, np.rint(every * unit).astype(np.float32))
+    def _own_sums(self, places: list[tuple[Node, Any]], leaves: list[Leaf]) -> Rows:
+        known: Iterable[float | None] = [None] * len(leaves)
+        if self._statistics is not None:
+            names = [exact_name(node, leaf) for (node, _), leaf in zip(places, leaves, strict=True)]
+            known = rarity(self._statistics.tokens.of(names), self._statistics.records)
+        columns, packed, _ = self._levels.of([name for leaf in leaves for name in leaf.levels])
+        return headed_sums(
+            self._atoms,
+            self._binding.dim,
+            [leaf.exact for leaf in leaves],
+            np.array([exact_share(leaf, rare) for leaf, rare in zip(leaves, known, strict=True)]),
+            [len(leaf.levels) for leaf in leaves],
+            columns,
+            packed,
+            np.array([share for leaf in leaves for share in leaf.levels.values()]),
+            LEAF_UNIT,
+        )
 
 
 def _node_of(place: tuple[Node, Any]) -> Node:
     return place[0]
 
 
-def _gram_name(gram: str) -> bytes:
-    return b"g" + gram.encode()
-
-
 def exact_name(node: Node, leaf: Leaf) -> bytes:
     """Under what name an exact value is counted: texts wherever they stand, other values by path."""
     return leaf.exact if leaf.is_text else b"p" + format_path(node.path).encode() + b"\0" + leaf.exact
-
-
-def bag(
-    table: Rows,
-    rows: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float32] | None = None,
-) -> Rows:
-    """Sums of table rows: bag i is ``rows[starts[i]:starts[i + 1]]``, none of them empty.
-
-    Few rows are summed by NumPy and many by torch's embedding bag, which needs an import of a second: with whole
-    numbers below 2**24 both give the same bits.
-    """
-    if len(rows) <= 512:
-        picked = table[rows]
-        if weights is not None:
-            picked *= weights[:, None]
-        return np.add.reduceat(picked, starts, axis=0)
-    import torch
-
-    with torch.no_grad():
-        total = torch.nn.functional.embedding_bag(
-            torch.from_numpy(rows),
-            torch.from_numpy(table),
-            torch.from_numpy(np.ascontiguousarray(starts, np.int64)),
-            mode="sum",
-            per_sample_weights=None if weights is None else torch.from_numpy(weights),
-        )
-    return total.numpy()

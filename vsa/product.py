@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsa.errors import DeviceError
-from vsa.making import bag
+from vsa.sums import bag
 from vsa.table import RowTable
 
 if TYPE_CHECKING:

@@ -1,0 +1,127 @@
+"""Rows of words: each one's own atom and its n-grams, kept for the words that come again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vsa.atoms import GRAM_SHARE, WORD_UNIT, Leaf, prior
+from vsa.signcache import SignCache
+from vsa.statistics import Statistics, rarity
+from vsa.sums import bag, headed_sums
+from vsa.table import RowTable
+from vsa.tokens import WHOLE, grams, word_name
+
+Rows = npt.NDArray[np.float32]
+
+_WORDS_AT_ONCE = 4096
+_SPELLED_AT_ONCE = 512
+_GRAMS_KEPT = 1 << 16
+
+
+class Words:
+    """Rows of words, before binding.
+
+    Parameters
+    ----------
+    head : bytes
+        Of the stream that atoms come from.
+    dim : int
+    statistics : Statistics or None
+        What was learned of the corpus.
+    cache_bytes : int
+        Memory for the rows of words met before.
+    """
+
+    def __init__(self, head: bytes, dim: int, statistics: Statistics | None, cache_bytes: int) -> None:
+        self._head = head
+        self._dim = dim
+        self._statistics = statistics
+        self._words: RowTable[None] = RowTable(dim, max(2 * _WORDS_AT_ONCE, cache_bytes // (4 * dim)))
+        self._word_rows: dict[str, int] = {}
+        self._grams: SignCache[str] = SignCache(
+            head, dim, atom=_gram_name, rarities=self._rarity_of_names, most=_GRAMS_KEPT
+        )
+
+    def forget(self) -> None:
+        """Empty the cache of words."""
+        self._words.clear()
+
+    def sums(self, leaves: list[Leaf]) -> Rows:
+        """(n, dim) sums of the leaves' words, before binding."""
+        total = np.zeros((len(leaves), self._dim), np.float32)
+        words = [word for leaf in leaves for word in leaf.words]
+        weights = np.array([weight for leaf in leaves for weight in leaf.words.values()], np.float32)
+        owners = np.repeat(np.arange(len(leaves)), [len(leaf.words) for leaf in leaves])
+        for at in range(0, len(words), _WORDS_AT_ONCE):
+            end = at + _WORDS_AT_ONCE
+            rows = np.array(self._rows_of_words(words[at:end]), np.int64)
+            self._words.touch(rows)
+            starts = np.flatnonzero(np.diff(owners[at:end], prepend=-1))
+            total[owners[at:end][starts]] += bag(self._words.rows, rows, starts, weights[at:end])
+        return total
+
+    def _rows_of_words(self, names: list[str]) -> list[int]:
+        known = self._word_rows
+        missing = [name for name in dict.fromkeys(names) if name not in known]
+        if missing:
+            present = [known[name] for name in names if name in known]
+            self._words.touch(np.array(present, np.int64))
+            fresh: list[int] = []
+            for name in missing:
+                if self._words.is_full():
+                    self._words.touch(np.array(fresh, np.int64))
+                    self._words.evict()
+                fresh.append(self._words.claim(known, name, None))
+            for at in range(0, len(missing), _SPELLED_AT_ONCE):
+                end = at + _SPELLED_AT_ONCE
+                self._words.rows[fresh[at:end]] = self._spelled(missing[at:end])
+        return [known[name] for name in names]
+
+    def _spelled(self, words: list[str]) -> Rows:
+        """(n, dim) sums of each word's own atom and its n-grams, which together have norm `GRAM_SHARE`."""
+        pieces: list[str] = []
+        roots: list[float] = []  # of how often an n-gram is in its word
+        distinct, totals = [], []
+        for word in words:
+            found = grams(word)
+            totals.append(len(found))
+            if len(set(found)) == len(found):
+                pieces += found
+                roots += [1.0] * len(found)
+                distinct.append(len(found))
+            else:
+                counts = Counter(found)
+                pieces += counts
+                roots += np.sqrt(list(counts.values())).tolist()
+                distinct.append(len(counts))
+        columns, packed, rare = self._grams.of(pieces)
+        shares = np.repeat(GRAM_SHARE / np.sqrt(np.maximum(totals, 1)), distinct) * roots
+        return headed_sums(
+            self._head,
+            self._dim,
+            [word_name(word) for word in words],
+            np.array(self.rarities(words)),
+            distinct,
+            columns,
+            packed,
+            shares * rare[columns],
+            WORD_UNIT,
+        )
+
+    def rarities(self, words: list[str]) -> list[float]:
+        """How rare words are, from 0 to 1; those that stand for numbers and times are weighed by their field alone."""
+        known = self._rarity_of_names([word_name(word) for word in words])
+        return [1.0 if word[0] == WHOLE else rare for word, rare in zip(words, known, strict=True)]
+
+    def _rarity_of_names(self, names: list[bytes]) -> Sequence[float]:
+        if self._statistics is None:
+            return [prior(name) for name in names]
+        return rarity(self._statistics.tokens.of(names), self._statistics.records)
+
+
+def _gram_name(gram: str) -> bytes:
+    return b"g" + gram.encode()
