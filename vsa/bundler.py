@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsa.binding import Binding
+from vsa.budget import budget
 from vsa.errors import InvalidRecordError
 from vsa.fastpath import FastPath, available
 from vsa.fields.base import Field
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.float32]
 
-_LEAVES_AT_ONCE = 2048
-_MAX_NODES = 200_000
-
 
 class Bundler:
     """Sums of leaf rows for batches of records.
@@ -47,8 +45,7 @@ class Bundler:
     statistics : Statistics or None
         What was learned of the corpus.
     cache_bytes : int
-        Memory for rows: three quarters for leaves, one quarter for words; where lines can be read as bytes, a
-        quarter of all is for that.
+        Memory for all that is kept; see `vsa.budget`.
     fields : mapping, optional
         Typed encoders by path.
     target : torch.device, optional
@@ -71,12 +68,10 @@ class Bundler:
         self._fields = fields
         # A typed field takes whole values, which the scan of bytes knows nothing of; it adds up where NumPy's rows are.
         self.reads_bytes = not fields and target is None and available()
-        self._fast_bytes = cache_bytes // 4 if self.reads_bytes else 0
-        cache_bytes -= self._fast_bytes
-        self.maker = LeafMaker(binding, shares, statistics, cache_bytes // 4, fields)
+        self._budget = budget(cache_bytes, binding.dim, reads_bytes=self.reads_bytes)
+        self.maker = LeafMaker(binding, shares, statistics, self._budget, fields)
         self._arrays, self._limits = arrays, limits
-        row_bytes = 4 * binding.dim
-        self._table: RowTable[Node] = RowTable(binding.dim, max(4096, cache_bytes * 3 // 4 // row_bytes))
+        self._table: RowTable[Node] = RowTable(binding.dim, self._budget.leaves)
         self._product: Product = HostProduct(self._table) if target is None else DeviceProduct(self._table, target)
         self._keep: Callable[[npt.NDArray[np.int64]], None] = _no_one
         self._fast_path: FastPath | None = None
@@ -105,7 +100,7 @@ class Bundler:
         InvalidRecordError
             With `record` set to the number of the record that is not JSON or beyond the limits.
         """
-        if self._walker.nodes > _MAX_NODES:
+        if self._walker.nodes > self._budget.nodes:
             self._forget()
         self._total = self._product.begin(len(records))
         self._weight = weight
@@ -136,7 +131,7 @@ class Bundler:
 
     def _fast(self) -> FastPath:
         if self._fast_path is None:
-            self._fast_path = FastPath(self._walker.root, self._table, self._arrays, self._limits, self._fast_bytes)
+            self._fast_path = FastPath(self._walker.root, self._table, self._arrays, self._limits, self._budget.fast)
         return self._fast_path
 
     def leaf_rows(self, record: Any) -> tuple[list[Node], Rows]:
@@ -189,7 +184,7 @@ class Bundler:
         self._pending: list[tuple[int, Node, Any]] = []
 
     def _miss(self, node: Node, key: Any, value: Any) -> int:
-        if self._table.is_full():
+        if self._table.is_full() or self._table.is_wordy():
             # Mid-record: sum what there is; the rest of the record is added to it later.
             current = self._of[-1]
             if self._starts[-1] == len(self._rows):  # none of its leaves yet
@@ -207,8 +202,8 @@ class Bundler:
         """Make the missing rows and add the batch so far to the total."""
         # By node, since its leaves are bound together; fields first, so that a text model gets many texts at once.
         pending, self._pending = sorted(self._pending, key=_field_and_node_of), []
-        for at in range(0, len(pending), _LEAVES_AT_ONCE):
-            block = pending[at : at + _LEAVES_AT_ONCE]
+        for at in range(0, len(pending), self._budget.block):
+            block = pending[at : at + self._budget.block]
             made = self.maker.make([(node, value) for _, node, value in block])
             self._product.store(np.array([row for row, _, _ in block], np.int64), made)
         if self._rows:

@@ -48,7 +48,9 @@ class JSONEncoder(Batches, Fitted, Saving, Inspection, Streaming):
     limits : Limits, optional
         Bounds on one record.
     cache_bytes : int
-        Memory for rows of leaves and words met before. What it holds never shows in the vectors.
+        Memory for all that is kept of records met before (rows of leaves and words, names, paths, tables) and for rows
+        on their way. What it holds never shows in the vectors. There is a least of each, which small values exceed:
+        together 80 MB at dim 1024, 180 MB at 4096.
     memory : ItemMemory or bool
         Learn the values of the records that `encode` and `encode_jsonl` see, to decode with; True makes a new
         `vsa.ItemMemory`. It changes neither vectors nor `name`, and is saved by ``encoder.memory.save``.
@@ -62,7 +64,8 @@ class JSONEncoder(Batches, Fitted, Saving, Inspection, Streaming):
     With the default binding all arithmetic before normalisation is on whole numbers that float32 holds exactly:
     the vectors are alike to the bit for any order of keys, batch size, cache, thread count and machine.
 
-    Memory is `cache_bytes` and O(dim) per distinct path. Calls from several threads are taken one at a time.
+    Memory is `cache_bytes`, whatever is encoded, beside what was fitted (8 MB and a few KB per path), what typed fields
+    and a `memory` keep, and the vectors themselves. Calls from several threads are taken one at a time.
 
     Sources: Gallant & Okaywe 2013, *Representing Objects, Relations, and Sequences*; Gallant 2022,
     arXiv 2202.04771.

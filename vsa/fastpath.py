@@ -19,7 +19,7 @@ from vsa.limits import Limits
 from vsa.table import RowTable
 
 _TOKEN_BYTES = 32
-_SLOT_BYTES = 32 + _TOKEN_BYTES
+_SLOT_BYTES = 32
 _SMALLEST = 1 << 10
 _NEW_AT_ONCE = 1 << 16
 _ROWS_AT_ONCE = 1 << 16
@@ -27,6 +27,7 @@ _STRUCTURE = 1 << 16
 _CONTAINERS = 1 << 13
 _WISHES = 1 << 13
 _SEEN_PER_SUM = 32
+_SCRATCH = 6 << 20  # bytes of the arrays below
 
 
 def available() -> bool:
@@ -46,7 +47,8 @@ class FastPath:
     arrays, limits
         As `vsa.JSONEncoder` takes them.
     room : int
-        Bytes for the tables: half for tokens, half for sums of whole objects and arrays.
+        Bytes for the tables, with room for the scan itself: half for tokens, half for sums of whole objects and
+        arrays.
     """
 
     def __init__(self, root: Node, table: RowTable[Any], arrays: Arrays, limits: Limits, room: int) -> None:
@@ -57,8 +59,12 @@ class FastPath:
         self._table = table
         self._arrays = arrays
         self._limits = limits
-        self._sums = max(16, room // 2 // (4 * table.dim + 16))
-        self._most_slots = 1 << max(10, (room // 2 // _SLOT_BYTES).bit_length() - 1)
+        half = max(0, room - _SCRATCH) // 2
+        # The table of what was wished for once has a power of two of places, up to twice as many as are asked for.
+        self._sums = max(16, half // (4 * table.dim + 16 + 16 * _SEEN_PER_SUM))
+        # Where a table is moved to one of twice its size, both are there: a half more than the larger.
+        self._most_slots = 1 << max(_SMALLEST.bit_length() - 1, (half // 3 // _SLOT_BYTES).bit_length() - 1)
+        self._most_text = max(2 * _TOKEN_BYTES * _SMALLEST, (half - _SLOT_BYTES * self._most_slots) * 2 // 3)
         self._root = root
         self._rows = np.empty(_ROWS_AT_ONCE, np.int64)
         self._wishes = np.empty((_WISHES, 3), np.int64)
@@ -185,9 +191,11 @@ class FastPath:
         text_used, tokens_held, _ = self._used.tolist()
         while slots < 2 * (tokens_held + tokens):
             slots *= 2
-        while room < text_used + size + 2 * len(self._padding):
+        needed = text_used + size + 2 * len(self._padding)
+        while room < needed:
             room *= 2
-        if slots > self._most_slots or room > 2 * _TOKEN_BYTES * self._most_slots:
+        room = max(len(t.text), min(room, self._most_text))
+        if slots > self._most_slots or needed > room:
             return False
         if slots > len(t.tokens):
             larger = np.zeros((slots, 4), np.uint64)

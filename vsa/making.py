@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vsa.atoms import LEAF_UNIT, Leaf, analyse, exact_share
 from vsa.binding import Binding
+from vsa.budget import Budget
 from vsa.errors import FieldError
 from vsa.factors import PathFactors, id_factors
 from vsa.fields.base import Atoms, Field, Space
@@ -31,7 +32,6 @@ EXACT = float(1 << 24)
 """Whole numbers below this are exact in float32."""
 
 _TYPED_AT_ONCE = 64
-_LEVELS_KEPT = 1 << 13
 
 
 class LeafMaker:
@@ -45,8 +45,8 @@ class LeafMaker:
         The weights B, P and A.
     statistics : Statistics or None
         What was learned of the corpus.
-    cache_bytes : int
-        Memory for the vectors of words met before.
+    budget : Budget
+        How much is kept.
     fields : mapping, optional
         Typed encoders by path.
 
@@ -65,22 +65,22 @@ class LeafMaker:
         binding: Binding[Any],
         shares: Shares,
         statistics: Statistics | None,
-        cache_bytes: int,
+        budget: Budget,
         fields: Mapping[Path, Field] | None = None,
     ) -> None:
         self._binding = binding
         self._fields = fields
         self._space = Space(binding.dim, binding.seed, LEAF_UNIT, self._named_sums)
-        self._operators = PathOperators(binding)
+        self._operators = PathOperators(binding, budget.operators)
         self._shares = shares
         self._statistics = statistics
         self._scales = statistics.scales() if statistics else {}
         self._times = statistics.spreads_of_times() if statistics else {}
         self.factors = PathFactors(id_factors(statistics, shares) if statistics else {})
         self._atoms = prefix("atom", binding.seed)
-        self.words = Words(self._atoms, binding.dim, statistics, cache_bytes)
+        self.words = Words(self._atoms, binding.dim, statistics, budget)
         self._levels: SignCache[bytes] = SignCache(
-            self._atoms, binding.dim, atom=bytes, rarities=lambda names: [1.0] * len(names), most=_LEVELS_KEPT
+            self._atoms, binding.dim, atom=bytes, rarities=lambda names: [1.0] * len(names), most=budget.levels
         )
         self.peak = 1.0
 

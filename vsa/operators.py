@@ -6,10 +6,8 @@ from collections import OrderedDict
 from typing import Any
 
 from vsa.binding import Binding
+from vsa.budget import MOST_OPERATORS
 from vsa.paths import MEMBER, Path, Step
-
-MOST = 4096
-"""Operators kept; the least recently used go first."""
 
 
 class PathOperators:
@@ -19,10 +17,13 @@ class PathOperators:
     ----------
     binding : Binding
         The family that the steps' operators come from.
+    most : int
+        Operators kept; the least recently used go first.
     """
 
-    def __init__(self, binding: Binding[Any]) -> None:
+    def __init__(self, binding: Binding[Any], most: int = MOST_OPERATORS) -> None:
         self._binding = binding
+        self._most = most
         self._kept: OrderedDict[Path, Any] = OrderedDict()
 
     def of(self, path: Path) -> Any:
@@ -43,7 +44,7 @@ class PathOperators:
 
     def _keep(self, path: Path, op: Any) -> None:
         self._kept[path] = op
-        while len(self._kept) > MOST:
+        while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
 

@@ -27,7 +27,8 @@ class SignCache(Generic[Name]):
     rarities : callable
         Rarity of each of a list of atoms.
     most : int
-        Atoms held, of dim / 8 + 8 bytes each; when they are full, all are forgotten.
+        Atoms held, of dim / 8 bytes and `vsa.budget.SIGN_BOOKS` each; when they are full, all are forgotten. More
+        are held only where one list has more.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class SignCache(Generic[Name]):
         fresh = [name for name in dict.fromkeys(names) if name not in self._known]
         if len(self._known) + len(fresh) > self._most:
             self._known = {}
+            if len(self._packed) > self._most:
+                self._packed = self._packed[:0].copy()
             fresh = list(dict.fromkeys(names))
         first = len(self._known)
         needed = first + len(fresh)
         if needed > len(self._packed):
             # Doubled, so that a row is copied a bounded number of times.
-            size = max(needed, 2 * len(self._packed), 1024)
+            size = max(needed, min(2 * len(self._packed), self._most), 1024)
             packed = np.zeros((size, self._packed.shape[1]), np.uint8)
             packed[:first] = self._packed[:first]
             self._packed = packed

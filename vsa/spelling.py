@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsa.atoms import GRAM_SHARE, WORD_UNIT, Leaf, prior
+from vsa.budget import LEAST_WORDS, Budget
 from vsa.signcache import SignCache
 from vsa.statistics import Statistics, rarity
 from vsa.sums import bag, headed_sums
@@ -17,9 +18,7 @@ from vsa.tokens import WHOLE, grams, word_name
 
 Rows = npt.NDArray[np.float32]
 
-_WORDS_AT_ONCE = 4096
-_SPELLED_AT_ONCE = 512
-_GRAMS_KEPT = 1 << 16
+_WORDS_AT_ONCE = LEAST_WORDS // 2  # so that none of them has to go for another
 
 
 class Words:
@@ -32,18 +31,19 @@ class Words:
     dim : int
     statistics : Statistics or None
         What was learned of the corpus.
-    cache_bytes : int
-        Memory for the rows of words met before.
+    budget : Budget
+        How much is kept.
     """
 
-    def __init__(self, head: bytes, dim: int, statistics: Statistics | None, cache_bytes: int) -> None:
+    def __init__(self, head: bytes, dim: int, statistics: Statistics | None, budget: Budget) -> None:
         self._head = head
         self._dim = dim
         self._statistics = statistics
-        self._words: RowTable[None] = RowTable(dim, max(2 * _WORDS_AT_ONCE, cache_bytes // (4 * dim)))
+        self._words: RowTable[None] = RowTable(dim, budget.words)
+        self._at_once = max(16, budget.block // 4)
         self._word_rows: dict[str, int] = {}
         self._grams: SignCache[str] = SignCache(
-            head, dim, atom=_gram_name, rarities=self._rarity_of_names, most=_GRAMS_KEPT
+            head, dim, atom=_gram_name, rarities=self._rarity_of_names, most=budget.grams
         )
 
     def forget(self) -> None:
@@ -65,6 +65,8 @@ class Words:
         return total
 
     def _rows_of_words(self, names: list[str]) -> list[int]:
+        if self._words.is_wordy():
+            self._words.evict()
         known = self._word_rows
         missing = [name for name in dict.fromkeys(names) if name not in known]
         if missing:
@@ -76,8 +78,8 @@ class Words:
                     self._words.touch(np.array(fresh, np.int64))
                     self._words.evict()
                 fresh.append(self._words.claim(known, name, None))
-            for at in range(0, len(missing), _SPELLED_AT_ONCE):
-                end = at + _SPELLED_AT_ONCE
+            for at in range(0, len(missing), self._at_once):
+                end = at + self._at_once
                 self._words.rows[fresh[at:end]] = self._spelled(missing[at:end])
         return [known[name] for name in names]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from vsa.budget import NAME, row_bytes
 
 Tag = TypeVar("Tag")
 
@@ -22,11 +25,14 @@ class RowTable(Generic[Tag]):
     ----------
     dim : int
         Columns.
-    capacity : int
-        Most rows held. The memory is taken as rows come into use.
+    room : int
+        Bytes for rows, their books and their names, which are counted where they are texts. The memory is taken as
+        rows come into use.
 
     Attributes
     ----------
+    capacity : int
+        Most rows held.
     rows : (capacity, dim) float32
         The table.
     tags : list
@@ -37,9 +43,10 @@ class RowTable(Generic[Tag]):
         How often rows were freed at all.
     """
 
-    def __init__(self, dim: int, capacity: int) -> None:
+    def __init__(self, dim: int, room: int) -> None:
         self.dim = dim
-        self.capacity = capacity
+        self.capacity = capacity = max(1, room // row_bytes(dim))
+        self._names = 0
         self.tags: list[Tag | None] = []
         self._owners: list[tuple[dict[Any, int], Hashable] | None] = []
         self._free: list[int] = []
@@ -56,6 +63,10 @@ class RowTable(Generic[Tag]):
     def is_full(self) -> bool:
         """Whether the next claim needs an eviction first."""
         return not self._free and len(self._owners) >= self.capacity
+
+    def is_wordy(self) -> bool:
+        """Whether the names have outgrown their room, so that rows should go although there are free ones."""
+        return self._names > self.capacity * NAME
 
     def claim(self, owner: dict[Any, int], key: Hashable, tag: Tag) -> int:
         """A row for `key` of `owner`, which is set to its number; its values are the caller's to fill.
@@ -76,6 +87,7 @@ class RowTable(Generic[Tag]):
         else:
             raise OverflowError(f"all {self.capacity} rows are taken")
         owner[key] = row
+        self._names += _size(key)
         return row
 
     def touch(self, rows: npt.NDArray[np.int64]) -> None:
@@ -93,6 +105,7 @@ class RowTable(Generic[Tag]):
             owner = self._owners[row]
             if owner is not None:
                 owner[0].pop(owner[1], None)
+                self._names -= _size(owner[1])
             self._owners[row] = None
             self.tags[row] = None
             self._free.append(row)
@@ -105,5 +118,12 @@ class RowTable(Generic[Tag]):
         self._owners.clear()
         self.tags.clear()
         self._free.clear()
+        self._names = 0
         self._used = np.zeros(self.capacity, np.int64)
+        self.rows = np.zeros((0, self.dim), np.float32)  # so that the old ones go before the new ones come
         self.rows = np.zeros((self.capacity, self.dim), np.float32)
+
+
+def _size(key: Hashable) -> int:
+    """Bytes of a name; what is no text is small."""
+    return sys.getsizeof(key) if type(key) is str else 0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import json_values, objects
 
 import vsa
+from vsa.budget import LEAST_LEAVES, Budget, budget, row_bytes
 from vsa.fastpath import available
 
 pytestmark = pytest.mark.skipif(not available(), reason="numba is not installed")
@@ -192,12 +195,16 @@ def test_limits_hold_for_lines_that_are_known():
             assert outcome(encoder, data) == expected
 
 
-def test_evicted_rows_are_not_used():
+def test_evicted_rows_are_not_used(monkeypatch: pytest.MonkeyPatch):
     # 4,096 rows for 5,000 values, with room for the tokens of all.
+    def narrow(*sizes: Any, **options: Any) -> Budget:
+        return replace(budget(*sizes, **options), leaves=LEAST_LEAVES * row_bytes(DIM))
+
+    monkeypatch.setattr("vsa.bundler.budget", narrow)
     records = [{"a": i % 5000, "b": {"c": i % 5, "d": [1, i % 3]}} for i in range(6000)]
     data = b"\n".join(json.dumps(record).encode() for record in records)
-    expected = vsa.JSONEncoder(1024, seed=5).encode(records).tobytes()
-    encoder = vsa.JSONEncoder(1024, seed=5, cache_bytes=16 << 20)
+    expected = vsa.JSONEncoder(DIM, seed=5).encode(records).tobytes()
+    encoder = vsa.JSONEncoder(DIM, seed=5)
     for _ in range(2):
         assert encoder.encode_jsonl(data).tobytes() == expected
     assert encoder._ready()._table.evictions > 1

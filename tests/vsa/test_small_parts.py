@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsa.binding import binding
+from vsa.budget import row_bytes
 from vsa.gathering import Gathered
-from vsa.operators import MOST, PathOperators, step_name
+from vsa.operators import PathOperators, step_name
 from vsa.paths import format_path, parse_path
 from vsa.sampling import sample
 from vsa.table import RowTable
@@ -35,16 +36,16 @@ def test_names_of_steps_collide_for_equal_steps_only(one, two):
 
 def test_operators_of_paths_are_bounded_and_right_after_eviction():
     family = binding("permutation", 16, 1)
-    operators = PathOperators(family)
+    operators = PathOperators(family, 300)
     first = operators.of(("a", None, "b")).index.copy()
-    for i in range(MOST + 10):
+    for i in range(310):
         operators.of((f"k{i}",))
-    assert len(operators._kept) <= MOST
+    assert len(operators._kept) == 300
     np.testing.assert_array_equal(operators.of(("a", None, "b")).index, first)
 
 
 def test_the_table_throws_out_what_was_used_longest_ago():
-    table: RowTable[str] = RowTable(2, 4)
+    table: RowTable[str] = RowTable(2, 4 * row_bytes(2))
     names: dict[str, int] = {}
     for name in "abcd":
         table.rows[table.claim(names, name, name.upper())] = ord(name)
