@@ -16,6 +16,11 @@ LANES = 32
 _FLOAT, _DOUBLE, _INT, _WORD = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
 _LINE = 16
 """Float32 numbers in a cache line."""
+_ASKED = 2048
+"""Numbers asked of memory before they are needed.
+
+40 of 200,000 rows of 256 for each of 1,000 queries take .98 ms so, 1.53 with two rows ahead (two cores).
+"""
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, row: Any) -> Any:
@@ -98,10 +103,13 @@ def score(Q, X, rows, scores, start, stop):
     """
     dim = X.shape[1]
     width = rows.shape[1]
+    flat = rows.reshape(-1)
+    ahead = max(1, min(16, _ASKED // dim))
     for query in range(start, stop):
         for place in range(width):
-            if place + 2 < width and rows[query, place + 2] >= 0:
-                _near(X, rows[query, place + 2], dim)
+            coming = query * width + place + ahead
+            if coming < stop * width and flat[coming] >= 0:
+                _near(X, flat[coming], dim)
             row = rows[query, place]
             scores[query, place] = _score(X, row, Q, query, dim) if row >= 0 else np.float32(-np.inf)
 
@@ -123,12 +131,15 @@ def rank(Q, X, order, rows, best, scores, start, stop):
     """
     dim = X.shape[1]
     width = rows.shape[1]
+    flat = rows.reshape(-1)
+    ahead = max(1, min(16, _ASKED // dim))
     k = best.shape[1]
     for query in range(start, stop):
         held = 0
         for place in range(width):
-            if place + 2 < width and rows[query, place + 2] >= 0:
-                _near(X, rows[query, place + 2], dim)
+            coming = query * width + place + ahead
+            if coming < stop * width and flat[coming] >= 0:
+                _near(X, flat[coming], dim)
             row = rows[query, place]
             if row < 0:
                 continue
