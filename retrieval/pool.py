@@ -24,26 +24,40 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.forked)
 
 
-def share(work: Callable[[int, int], None], n: int, parts: int) -> None:
-    """Do ``work(start, stop)`` for 0 to n in so many parts at once, one of them in this thread.
+def share(work: Callable[[int, int], None], n: int, threads: int, *, pieces: int = 1) -> None:
+    """Do ``work(start, stop)`` for 0 to n in some threads at once, this one among them.
+
+    Parameters
+    ----------
+    work : callable
+        Called for several pieces at a time.
+    pieces : int
+        Pieces for each thread; who is done with one takes the next that nobody has.
 
     Raises
     ------
     Exception
-        What the work raises, once all parts are over.
+        What the work raises, once no thread is at it any more.
     """
-    parts = min(parts, n)
-    if parts < 2:
+    threads = min(threads, n)
+    if threads < 2:
         work(0, n)
         return
+    count = min(n, threads * pieces)
+    left = itertools.count()
+
+    def take() -> None:
+        while (piece := next(left)) < count:
+            work(n * piece // count, n * (piece + 1) // count)
+
     if _pool.threads is None:
         _pool.threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="retrieval")
-    bounds = [n * part // parts for part in range(parts + 1)]
-    others = [_pool.threads.submit(work, start, stop) for start, stop in itertools.pairwise(bounds[1:])]
+    others = [_pool.threads.submit(take) for _ in range(threads - 1)]
     try:
-        work(0, bounds[1])
+        take()
     finally:
-        failures = [other.exception() for other in others]
+        # Those that have not begun, because other searches hold the threads, have nothing left to do.
+        failures = [other.exception() for other in others if not other.cancel()]
     for failure in failures:
         if failure is not None:
             raise failure

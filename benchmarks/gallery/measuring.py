@@ -17,12 +17,16 @@ Times = dict[str, list[float]]
 
 
 def take_turns(work: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> Times:
-    """Seconds of each piece of work in each round, after one that does not count; every round starts with another."""
+    """Seconds of each piece of work in each round, after one that does not count.
+
+    Every round has an order of its own, drawn from a seed: threads that one library leaves spinning slow down what
+    comes next, which must not always be the same.
+    """
     names = list(work)
     times: Times = {name: [] for name in names}
+    rng = np.random.default_rng(0)
     for number in range(-1, rounds):
-        shift = number % len(names)
-        for name in names[shift:] + names[:shift]:
+        for name in rng.permutation(names).tolist():
             started = time.perf_counter()
             work[name]()
             if number >= 0:

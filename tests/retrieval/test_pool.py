@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,26 +15,57 @@ from retrieval import pool
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 100])
-@pytest.mark.parametrize("parts", [1, 2, 3, 8])
-def test_every_number_is_done_once_and_one_part_here(n: int, parts: int) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_every_number_is_done_once(n: int, threads: int, pieces: int) -> None:
     done = np.zeros(n, dtype=int)
-    names: list[str] = []
+    calls: list[tuple[int, int]] = []
 
     def work(start: int, stop: int) -> None:
         done[start:stop] += 1
-        names.append(threading.current_thread().name)
+        calls.append((start, stop))
 
-    pool.share(work, n, parts)
+    pool.share(work, n, threads, pieces=pieces)
     assert (done == 1).all()
-    assert len(names) == max(1, min(parts, n))
+    assert len(calls) == (1 if min(threads, n) < 2 else min(n, min(threads, n) * pieces))
+
+
+def test_threads_work_at_once_and_this_one_is_among_them() -> None:
+    both = threading.Barrier(2, timeout=30)
+    names: set[str] = set()
+
+    def work(start: int, stop: int) -> None:
+        both.wait()
+        names.add(threading.current_thread().name)
+
+    pool.share(work, 2, 2)
+    assert len(names) == 2
     assert threading.current_thread().name in names
 
 
-@pytest.mark.parametrize("failing", [0, 1, 2])
-def test_an_error_is_raised_once_all_parts_are_over(failing: int) -> None:
-    over = []
+def test_who_is_done_takes_what_a_slow_one_leaves() -> None:
+    taken: dict[str, int] = {}
+    slow = threading.Event()
 
     def work(start: int, stop: int) -> None:
+        name = threading.current_thread().name
+        taken[name] = taken.get(name, 0) + 1
+        if start == 0:
+            assert slow.wait(30)
+        elif sum(taken.values()) == 8:
+            slow.set()
+
+    pool.share(work, 8, 2, pieces=4)
+    assert sorted(taken.values()) == [1, 7]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_an_error_is_raised_once_no_thread_is_at_it(failing: int) -> None:
+    over: list[int] = []
+    begun: list[int] = []
+
+    def work(start: int, stop: int) -> None:
+        begun.append(start)
         if start == failing:
             raise MemoryError("no room")
         time.sleep(0.05)
@@ -41,7 +73,20 @@ def test_an_error_is_raised_once_all_parts_are_over(failing: int) -> None:
 
     with pytest.raises(MemoryError, match="no room"):
         pool.share(work, 3, 3)
-    assert sorted(over) == sorted({0, 1, 2} - {failing})
+    assert sorted(over) == sorted(set(begun) - {failing})
+
+
+def test_a_batch_does_not_wait_for_the_threads_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    with ThreadPoolExecutor(1) as busy:
+        monkeypatch.setattr(pool._pool, "threads", busy)
+        busy.submit(done.wait, 30)
+        try:
+            calls: list[int] = []
+            pool.share(lambda start, stop: calls.append(start), 4, 2, pieces=2)
+            assert calls == [0, 1, 2, 3]
+        finally:
+            done.set()
 
 
 def _in_a_child(place: multiprocessing.Queue[list[str]]) -> None:
