@@ -23,7 +23,6 @@ _OUTGROWN = 0.5
 _LAGGING = 0.05
 # Queries.
 _WORTH_A_THREAD = 16
-_PIECES = 1
 
 
 class LiveIndex:
@@ -185,7 +184,7 @@ class LiveIndex:
                 with limited(1):
                     search(start, stop)
 
-            share(alone, len(Q), min(threads(), 1 + len(Q) // _WORTH_A_THREAD), pieces=_PIECES)
+            share(alone, len(Q), min(threads(), 1 + len(Q) // _WORTH_A_THREAD))
         for short in np.flatnonzero(rows[:, -1] < 0).tolist():
             rows[short : short + 1], scores[short : short + 1] = exact.search(
                 Q[short : short + 1], table.matrix, table.items, k

@@ -24,15 +24,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.forked)
 
 
-def share(work: Callable[[int, int], None], n: int, threads: int, *, pieces: int = 1) -> None:
+def share(work: Callable[[int, int], None], n: int, threads: int) -> None:
     """Do ``work(start, stop)`` for 0 to n in some threads at once, this one among them.
 
-    Parameters
-    ----------
-    work : callable
-        Called for several pieces at a time.
-    pieces : int
-        Pieces for each thread; who is done with one takes the next that nobody has.
+    One piece for each, since searches of fewer queries take longer together; a piece that no thread is free for is
+    done by one that is done with its own.
 
     Raises
     ------
@@ -43,12 +39,11 @@ def share(work: Callable[[int, int], None], n: int, threads: int, *, pieces: int
     if threads < 2:
         work(0, n)
         return
-    count = min(n, threads * pieces)
     left = itertools.count()
 
     def take() -> None:
-        while (piece := next(left)) < count:
-            work(n * piece // count, n * (piece + 1) // count)
+        while (piece := next(left)) < threads:
+            work(n * piece // threads, n * (piece + 1) // threads)
 
     if _pool.threads is None:
         _pool.threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="retrieval")

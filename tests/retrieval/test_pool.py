@@ -16,8 +16,7 @@ from retrieval import pool
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 100])
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
-@pytest.mark.parametrize("pieces", [1, 4])
-def test_every_number_is_done_once(n: int, threads: int, pieces: int) -> None:
+def test_every_number_is_done_once(n: int, threads: int) -> None:
     done = np.zeros(n, dtype=int)
     calls: list[tuple[int, int]] = []
 
@@ -25,9 +24,9 @@ def test_every_number_is_done_once(n: int, threads: int, pieces: int) -> None:
         done[start:stop] += 1
         calls.append((start, stop))
 
-    pool.share(work, n, threads, pieces=pieces)
+    pool.share(work, n, threads)
     assert (done == 1).all()
-    assert len(calls) == (1 if min(threads, n) < 2 else min(n, min(threads, n) * pieces))
+    assert len(calls) == max(1, min(threads, n))
 
 
 def test_threads_work_at_once_and_this_one_is_among_them() -> None:
@@ -41,22 +40,6 @@ def test_threads_work_at_once_and_this_one_is_among_them() -> None:
     pool.share(work, 2, 2)
     assert len(names) == 2
     assert threading.current_thread().name in names
-
-
-def test_who_is_done_takes_what_a_slow_one_leaves() -> None:
-    taken: dict[str, int] = {}
-    slow = threading.Event()
-
-    def work(start: int, stop: int) -> None:
-        name = threading.current_thread().name
-        taken[name] = taken.get(name, 0) + 1
-        if start == 0:
-            assert slow.wait(30)
-        elif sum(taken.values()) == 8:
-            slow.set()
-
-    pool.share(work, 8, 2, pieces=4)
-    assert sorted(taken.values()) == [1, 7]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
@@ -83,28 +66,34 @@ def test_a_batch_does_not_wait_for_the_threads_of_others(monkeypatch: pytest.Mon
         busy.submit(done.wait, 30)
         try:
             calls: list[int] = []
-            pool.share(lambda start, stop: calls.append(start), 4, 2, pieces=2)
-            assert calls == [0, 1, 2, 3]
+            pool.share(lambda start, stop: calls.append(start), 4, 2)
+            assert calls == [0, 2]
         finally:
             done.set()
 
 
-def _in_a_child(place: multiprocessing.Queue[list[str]]) -> None:
-    names: list[str] = []
-    pool.share(lambda start, stop: names.append(threading.current_thread().name), 2, 2)
-    place.put(names)
+def _in_a_child(place: multiprocessing.Queue[int]) -> None:
+    both = threading.Barrier(2, timeout=30)
+    names: set[str] = set()
+
+    def work(start: int, stop: int) -> None:
+        both.wait()
+        names.add(threading.current_thread().name)
+
+    pool.share(work, 2, 2)
+    place.put(len(names))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     context = multiprocessing.get_context("fork")
-    place: multiprocessing.Queue[list[str]] = context.Queue()
+    place: multiprocessing.Queue[int] = context.Queue()
     _in_a_child(place)
     child = context.Process(target=_in_a_child, args=(place,))
     child.start()
     try:
-        assert sorted(map(len, place.get(timeout=60))) == sorted(map(len, place.get(timeout=60)))
+        assert [place.get(timeout=60), place.get(timeout=60)] == [2, 2]
     finally:
         child.join(timeout=60)
         child.kill()
