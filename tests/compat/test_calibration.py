@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval import compat
+from retrieval.compat import calibration
+from retrieval.compat.calibration import at_level
 
 
 def unit(X):
@@ -136,6 +138,48 @@ def test_it_is_fitted_on_pairs_mapped_as_if_unseen():
     assert c.n_scores == 300 * 299
 
 
+def test_levels_halve_towards_the_ends():
+    """As far out as leaves so many scores beyond; between the ends they are even."""
+    for n, least, halvings in ((10, 1, 0), (1000, 4, 0), (100_000, 4, 3), (10**9, 1, calibration._HALVINGS)):
+        levels = calibration._levels(n, least)
+        gap = 1 / (calibration._BULK - 1)
+        tail = [gap / 2**i for i in range(1, calibration._HALVINGS + 1) if gap / 2**i * n >= least]
+        assert len(tail) >= halvings
+        even = np.arange(1, calibration._BULK - 1) * gap
+        expected = np.concatenate([tail[::-1], even, 1 - np.array(tail)])
+        np.testing.assert_allclose(levels, expected, rtol=1e-12)
+
+
+def test_at_level_the_known_items_have_the_mean_and_deviation_of_the_reference():
+    rng = np.random.default_rng(0)
+    known = (0.3 + 0.1 * rng.standard_normal((4, 50))).astype(np.float32)
+    reference = (rng.uniform(0.5, 0.7, (4, 1)) + rng.uniform(0.05, 0.3, (4, 1)) * rng.standard_normal((4, 50))).astype(
+        "f4"
+    )
+    level = at_level(known, known, reference)
+    assert level.dtype == np.float32
+    np.testing.assert_allclose(level.mean(axis=1), reference.mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(level.std(axis=1), reference.std(axis=1), atol=1e-5)
+    # Every score goes the way of the known ones, and what stands for no score stays.
+    asked = np.array([[0.9, 0.1, -np.inf]] * 4, dtype=np.float32)
+    slope = reference.std(axis=1) / known.std(axis=1)
+    got = at_level(asked, known, reference)
+    np.testing.assert_allclose(got[:, 0] - got[:, 1], 0.8 * slope, rtol=1e-4)
+    np.testing.assert_allclose(got[:, 0], reference.mean(axis=1) + (0.9 - known.mean(axis=1)) * slope, rtol=1e-4)
+    assert (got[:, 2] == -np.inf).all()
+    assert np.isfinite(at_level(asked[:, :2], np.full_like(known, 0.4), reference)).all()
+
+
+def test_two_levels_are_enough_and_a_run_of_equal_scores_is_no_fault():
+    fit = compat.Calibration.fit
+    np.testing.assert_allclose(fit(scores=[0.0, 1.0], reference=[0.0, 2.0]).apply([0.5]), [1.0], atol=1e-9)
+    one_or_other = fit(scores=np.repeat([0.0, 1.0], 500), reference=np.repeat([0.0, 3.0], 500))
+    assert len(one_or_other.scores) >= 2
+    levels = calibration._levels(1000, calibration._LEAST_IN_TAIL)
+    mostly = (np.arange(1000) > levels[0] * 999).astype(np.float64)
+    assert fit(scores=np.arange(1000.0), reference=mostly).reference[-1] == 1.0
+
+
 def test_a_saved_calibration_comes_back(tmp_path):
     c = compat.Calibration.fit(scores=np.linspace(0, 1, 500), reference=np.linspace(2, 6, 500))
     c.save(tmp_path / "c.map")
@@ -165,6 +209,8 @@ def test_bad_scores_are_refused():
     m = compat.LocalLinearMap.fit(source=old, target=new)
     with pytest.raises(ValueError, match="'gallery' or 'query'"):
         compat.Calibration.of(m, "both")
+    with pytest.raises(TypeError, match="positional"):
+        compat.Calibration.of(m, "gallery", 3)
 
 
 @pytest.mark.parametrize("role", ["gallery", "query"])

@@ -124,6 +124,9 @@ def test_left_out_is_a_refit_without_the_pair_and_choose_takes_the_best_of_it():
         chosen = choose(path, source, target, near, (0.05, 3.0)[::order], (0.1, 0.5)[::order], (3, 8)[::order])
         assert (chosen.penalty, chosen.temperature, chosen.n_neighbours) == best
         assert chosen.cosine == pytest.approx(cosines[best], rel=1e-9)
+    # More neighbours than there are change nothing: of equal settings the first is taken.
+    few = [choose(path, source, target, near, (0.05,), (0.1,), k).n_neighbours for k in ((8, 20), (20, 8))]
+    assert few == [8, 20]
     with pytest.raises(ValueError, match="must each hold a value"):
         choose(path, source, target, near, (), (0.1,), (3,))
 
@@ -162,6 +165,25 @@ def test_a_centre_without_rows_stays_where_it_is():
     rows = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
     centres = spherical_kmeans(rows, 3, np.random.default_rng(0))
     assert sorted(centres.tolist()) == [[0, 1], [1, 0], [1, 0]]
+
+
+def test_centres_settle_in_the_means_of_their_cells(monkeypatch):
+    """Whatever the cells hold: rows that nearly cancel, or one row alone."""
+    monkeypatch.setattr(neighbours, "_KMEANS_ROUNDS", 100)
+    for seed in range(5):
+        rows = rows_of(40, 3, seed)
+        centres = spherical_kmeans(rows, 25, np.random.default_rng(seed))
+        cells = np.argmax(rows @ centres.T, axis=1)
+        assert min(np.bincount(cells)[np.unique(cells)]) == 1
+        for cell in np.unique(cells):
+            mean = rows[cells == cell].sum(axis=0)
+            np.testing.assert_allclose(centres[cell], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_a_cell_that_ran_empty_takes_the_pairs_nearest_its_centre():
+    anchors = np.array([[0, 1], [1, 0], [1, 0]], dtype=np.float32)
+    cells = Cells.build(anchors, 1)
+    assert sorted(cells.members[:, 0] == 0) == [False, False, True]
 
 
 @pytest.mark.parametrize(("n", "n_cells"), [(3, 3), (16, 16), (100, 40), (400, 80), (70_000, 1024)])
@@ -211,6 +233,10 @@ def test_ties_with_the_kth_stay():
     kept = neighbours.nearest_only(scores, 1)
     assert kept.tolist() == [[-np.inf, 2, 2, -np.inf], [4, -np.inf, -np.inf, -np.inf]]
     assert kept.dtype == np.float32
+    many = rows_of(30, 500, 0)
+    for k in (1, 37, 250, 499):
+        assert (np.isfinite(neighbours.nearest_only(many, k)).sum(axis=1) == k).all()
+        np.testing.assert_array_equal(np.nanmax(neighbours.nearest_only(many, k), axis=1), many.max(axis=1))
     assert neighbours.nearest_only(scores, 5) is scores
 
 
