@@ -39,8 +39,6 @@ class RowTable(Generic[Tag]):
         What the claimant said of each row.
     generation : (capacity,) int32
         How often each row was freed.
-    evictions : int
-        How often rows were freed at all.
     """
 
     def __init__(self, dim: int, room: int) -> None:
@@ -51,7 +49,6 @@ class RowTable(Generic[Tag]):
         self._owners: list[tuple[dict[Any, int], Hashable] | None] = []
         self._free: list[int] = []
         self._clock = 0
-        self.evictions = 0
         self.generation = np.zeros(capacity, np.int32)
         # Zeroed pages are not taken from the system before they are written.
         self._used = np.zeros(capacity, np.int64)
@@ -98,7 +95,6 @@ class RowTable(Generic[Tag]):
     def evict(self) -> None:
         """Free the half of the rows that were touched longest ago."""
         held = np.array([row for row, owner in enumerate(self._owners) if owner is not None], np.int64)
-        self.evictions += 1
         oldest = held[np.argsort(self._used[held], kind="stable")[: (len(held) + 1) // 2]]
         self.generation[oldest] += 1
         for row in oldest.tolist():

@@ -149,6 +149,16 @@ def test_a_spike_is_spread_over_all_coordinates(kind, dim):
     assert 2.4 < np.mean(fourth) < 3.3
 
 
+@pytest.mark.parametrize(("dim", "shuffled"), [(256, False), (1024, False), (300, True), (1025, True)])
+def test_hadamard_shuffles_only_where_dim_is_no_power_of_two(dim, shuffled):
+    [(_, orders)] = binding("hadamard", dim, seed=3).operator(b"key").keys
+    assert (orders is not None) is shuffled
+
+
+def test_a_family_must_say_all_five():
+    assert sorted(Binding.__abstractmethods__) == ["bind", "compose", "identity", "operator", "unbind"]
+
+
 def test_operators_cannot_be_changed():
     for kind in ("permutation", "hadamard"):
         op = binding(kind, 8, seed=3).operator(b"key")

@@ -74,6 +74,8 @@ def test_the_date_line_the_poles_and_whole_turns_are_no_edges():
     assert (X[3] == X[4]).all()
     assert (X[5] == X[6]).all()
     assert (X[5] == X[7]).all()
+    turned = encode([10, 170], [10, -190], [10, 530 - 360])
+    assert (turned[0] == turned).all()
     near = encode([10, 179.999], [10, -179.999])
     assert near[0] @ near[1] > 0.75
 

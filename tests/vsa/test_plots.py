@@ -138,6 +138,15 @@ def test_the_plane_holds_what_is_widest():
         principal_plane(np.ones((1, 5)))
 
 
+def test_numbers_that_make_no_sense_are_named():
+    for n_bound, dim, m in ((0, 64, 5), ([3, 0], 64, 5), (3, 0, 5), (3, 64, 0)):
+        with pytest.raises(ValueError, match="must be at least 1"):
+            capacity_in_theory(n_bound, dim=dim, n_candidates=m)
+    for most in (-1, len(plots.COLOURS) + 1):
+        with pytest.raises(ValueError, match="most must be from 0 to"):
+            plots.vector_map(np.eye(3), ["a", "b", "c"], most=most)
+
+
 def test_curves_are_means_over_encoders():
     encoders = [vsa.JSONEncoder(128, seed=seed) for seed in (1, 2)]
     mean, deviation = similarity_curve(encoders, {"x": 1}, [{"x": 1}, {"x": 2}])

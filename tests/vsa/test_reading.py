@@ -85,6 +85,24 @@ def test_bad_input_is_named_with_its_place(data, words):
         list(iter_json(data))
 
 
+def test_an_object_is_no_array():
+    with pytest.raises(vsa.InvalidRecordError, match="not a JSON array: expected '\\['"):
+        list(iter_json(b'{"a": 1}', format="array"))
+
+
+def test_the_first_fault_is_told_first_whoever_finds_it(capfd):
+    """The reader meets the cut element 3 before the encoder meets the deep element 2."""
+    encoder = vsa.JSONEncoder(64)
+    deep = b"[" * 300 + b"]" * 300
+    with pytest.raises(vsa.LimitError, match=r"2: .*levels"):
+        encoder.encode_jsonl(b'[{"a": 1}, {"a": %s}, {"a": ' % deep)
+    with pytest.raises(vsa.InvalidRecordError, match="element 3: not JSON"):
+        encoder.encode_jsonl(b'[{"a": 1}, {"a": 2}, {"a": ')
+    X = encoder.encode_jsonl(b'{"a": 1}\n{"a": 2}\n', progress=True)
+    assert X.tobytes() == encoder.encode([{"a": 1}, {"a": 2}]).tobytes()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_deep_lines_are_refused_by_the_parser_too():
     with pytest.raises(vsa.LimitError, match="line 1: nested deeper than 1024 levels"):
         list(iter_json(b'{"a":' + b"[" * 100_000 + b"\n", format="jsonl"))
