@@ -9,6 +9,7 @@ import pytest
 from scipy.linalg import orthogonal_procrustes
 
 from retrieval import compat
+from retrieval.compat import isometry
 from retrieval.compat.isometry import _orthogonal_polar_factor
 from retrieval.errors import InvalidVectorError, ModelMismatchError
 
@@ -217,6 +218,27 @@ def test_vectors_of_another_model_or_dim_are_refused():
         m.inverse(np.ones((1, 9)))
     with pytest.raises(ValueError, match="name them apart"):
         compat.Isometry.fit(source=source, target=target, source_model="x", target_model="x")
+
+
+@pytest.mark.parametrize(("d_source", "d_target"), [(7, 4), (4, 7), (5, 5)])
+def test_either_model_is_brought_into_the_shared_space_by_name_alone(d_source, d_target, monkeypatch):
+    source, target = noisy_pairs(300, d_source, d_target)
+    m = compat.Isometry.fit(source=source, target=target, source_model="m2", target_model="m4")
+    # Names that are equal and not the same object; rows in blocks that do not divide them.
+    monkeypatch.setattr(isometry, "BLOCK_ROWS", 4)
+    rotated = m.to_shared(source[:10], model="".join(["m", "2"]))
+    np.testing.assert_allclose(rotated, source[:10].astype(np.float64) @ m.rotation[:d_source], atol=1e-6)
+    padded = m.to_shared(target[:10], model="".join(["m", "4"]))
+    assert padded.shape == (10, max(d_source, d_target))
+    np.testing.assert_array_equal(padded[:, :d_target], target[:10])
+    assert not padded[:, d_target:].any()
+    for name in ("m1", "m3", "m5"):
+        with pytest.raises(ModelMismatchError, match=f"model '{name}' is neither 'm2' nor 'm4'"):
+            m.to_shared(target, model=name)
+    with pytest.raises(TypeError, match="positional"):
+        m.transform(source, "m2")
+    with pytest.raises(TypeError, match="positional"):
+        compat.Isometry.fit_blocks([(source, target)], "m2", "m4")
 
 
 def test_arguments_are_left_as_they_were():
