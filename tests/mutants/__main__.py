@@ -32,9 +32,10 @@ SUITES = {
     "retrieval/compat/pairs.py": ("tests/compat/test_pairs.py", "tests/compat/test_isometry.py"),
     "retrieval/compat/ridge.py": ("tests/compat/test_map_parts.py", "tests/compat/test_local_linear.py"),
     "retrieval/compat/leave_one_out.py": ("tests/compat/test_map_parts.py", "tests/compat/test_local_linear.py"),
-    "retrieval/compat/neighbours.py": ("tests/compat/test_map_parts.py", "tests/compat/test_local_linear.py"),
+    "retrieval/compat/neighbours.py": ("tests/compat/test_neighbours.py", "tests/compat/test_local_linear.py"),
     "retrieval/compat/kernel_ridge.py": ("tests/compat/test_map_parts.py", "tests/compat/test_kernel_ridge.py"),
-    "retrieval/compat/correction.py": ("tests/compat/test_local_linear.py", "tests/compat/test_kernel_ridge.py"),
+    "retrieval/compat/correction.py": (
+        "tests/compat/test_neighbours.py", "tests/compat/test_local_linear.py", "tests/compat/test_kernel_ridge.py"),
 }  # fmt: skip
 
 

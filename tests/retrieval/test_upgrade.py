@@ -14,7 +14,7 @@ import pytest
 
 import retrieval
 import vsa
-from retrieval import Gallery, Upgrade
+from retrieval import Gallery, Upgrade, applying
 
 N = 400
 NAMES = [f"item-{number}" for number in range(N)]
@@ -323,6 +323,39 @@ def test_writes_go_on_after_the_switch(gallery: Gallery, world: World) -> None:
     assert gallery.get("new") == {"n": N}
     assert gallery.backfill(world.encode("v1")).encoded == 1
     assert gallery.search(world.v1[N], k=1)[0].id == "new"
+
+
+@pytest.mark.parametrize("late", [3, 30])
+def test_what_is_written_while_vectors_are_mapped_is_mapped_too(
+    gallery: Gallery, world: World, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    """Another writer comes between the last look and the switch: a few rows go with the switch, many before it."""
+    upgrade = world.upgrades["v1", "v2", "gallery"]
+    monkeypatch.setattr(applying, "_ROWS", 10)
+    carried, times = applying._carried, 0
+
+    def and_then_another_writes(*arguments: Any) -> int:
+        nonlocal times
+        done = carried(*arguments)
+        times += 1
+        if times == 1:
+            with Gallery.open(gallery.path) as other:
+                other.delete(["item-7"])
+                other.add_vectors(["item-8"], world.v1[N : N + 1])
+                rows = slice(N + 1, N + 1 + late)
+                other.add_vectors([f"late-{n}" for n in range(late)], world.v1[rows], payloads=[{"n": 0}] * late)
+        return done
+
+    monkeypatch.setattr(applying, "_carried", and_then_another_writes)
+    status = gallery.apply(upgrade)
+    assert times == (1 if late < 10 else 2)
+    assert status.by_origin == {"v2": 0, "v1": N - 1 + late}
+    mapped = upgrade.map_gallery(world.v1[N : N + 1 + late]).vectors
+    np.testing.assert_allclose(gallery.vector("item-8"), mapped[0], atol=1e-6)
+    for n in range(late):
+        np.testing.assert_allclose(gallery.vector(f"late-{n}"), mapped[1 + n], atol=1e-6)
+    assert len(gallery.search(world.v2[0], k=1000)) == N - 1 + late
+    assert gallery.rollback().by_origin == {"v1": N - 1 + late}
 
 
 def test_a_switch_is_seen_by_other_handles_whole(gallery: Gallery, world: World) -> None:
