@@ -11,6 +11,7 @@ import importlib
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import pdoc
 
@@ -24,13 +25,26 @@ def build(folder: Path) -> None:
     warnings.simplefilter("error")
     # pdoc looks in the wrong module for the annotations of a named tuple.
     warnings.filterwarnings("ignore", "Error parsing type annotation ForwardRef")
-    for name in MODULES:
-        module = importlib.import_module(name)
+    modules = [importlib.import_module(name) for name in MODULES]
+    for module in modules:
         # Names that are imported on first use are not in the module before, and would be left out.
         for public in getattr(module, "__all__", ()):
             vars(module).setdefault(public, getattr(module, public))
+    bring_home(modules)
     pdoc.render.configure(docformat="numpy")
     pdoc.pdoc(*MODULES, output_directory=folder)
+
+
+def bring_home(modules: list[ModuleType]) -> None:
+    """Make what a class has from bases that no page shows its own, as pdoc would leave it out."""
+    public = {vars(module)[name] for module in modules for name in getattr(module, "__all__", ())}
+    classes = {one for one in public if isinstance(one, type)}
+    for shown in classes:
+        for base in shown.__mro__[1:]:
+            if base.__module__.partition(".")[0] in ("vsa", "retrieval") and base not in classes:
+                for name, member in vars(base).items():
+                    if not name.startswith("_") and name not in vars(shown):
+                        setattr(shown, name, member)
 
 
 if __name__ == "__main__":
