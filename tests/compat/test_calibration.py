@@ -173,8 +173,9 @@ def test_at_level_the_known_items_have_the_mean_and_deviation_of_the_reference()
 def test_two_levels_are_enough_and_a_run_of_equal_scores_is_no_fault():
     fit = compat.Calibration.fit
     np.testing.assert_allclose(fit(scores=[0.0, 1.0], reference=[0.0, 2.0]).apply([0.5]), [1.0], atol=1e-9)
-    one_or_other = fit(scores=np.repeat([0.0, 1.0], 500), reference=np.repeat([0.0, 3.0], 500))
-    assert len(one_or_other.scores) >= 2
+    # 501 and 500: no quantile falls between the two.
+    one_or_other = fit(scores=np.repeat([0.0, 1.0], [501, 500]), reference=np.repeat([0.0, 3.0], [501, 500]))
+    assert (one_or_other.scores.tolist(), one_or_other.reference.tolist()) == ([0.0, 1.0], [0.0, 3.0])
     levels = calibration._levels(1000, calibration._LEAST_IN_TAIL)
     mostly = (np.arange(1000) > levels[0] * 999).astype(np.float64)
     assert fit(scores=np.arange(1000.0), reference=mostly).reference[-1] == 1.0
