@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
+import numpy.typing
 import pdoc
 
 # `vsa` brings `vsa.fields` along, which is among its public names.
@@ -31,8 +32,13 @@ def build(folder: Path) -> None:
         for public in getattr(module, "__all__", ()):
             vars(module).setdefault(public, getattr(module, public))
     bring_home(modules)
+    # Annotations are read when they are shown, and this one would be shown as all that NumPy takes for an array.
+    numpy.typing.ArrayLike = type("ArrayLike", (), {"__module__": "numpy.typing"})  # type: ignore[misc]
     pdoc.render.configure(docformat="numpy")
     pdoc.pdoc(*MODULES, output_directory=folder)
+    for page in folder.rglob("*.html"):
+        # What begins a block of code in a docstring is left as it is by pdoc.
+        page.write_text(page.read_text(encoding="utf-8").replace("::</p>", ":</p>"), encoding="utf-8")
 
 
 def bring_home(modules: list[ModuleType]) -> None:

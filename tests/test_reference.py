@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ def test_every_public_name_and_method_is_in_the_reference(tmp_path: Path) -> Non
     for name in MODULES:
         module = importlib.import_module(name)
         page = (tmp_path / name.replace(".", "/")).with_suffix(".html").read_text(encoding="utf-8")
+        assert "::</p>" not in page
+        assert "numpy._typing" not in re.sub("<[^>]+>", "", page)
         for public in module.__all__:
             found = getattr(module, public)
             if inspect.ismodule(found):
