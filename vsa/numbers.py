@@ -1,10 +1,10 @@
 """Numbers read off their levels, with an error bar: a posterior over the whole line of a field.
 
-Against a number the rest of a record is crosstalk, Gaussian with a variance of ``σ² = ‖x‖²/dim`` a direction. A number
-with the row R then has the log-likelihood ratio ``(α ⟨R, x⟩ − α² ‖R‖²/2) / σ²`` to there being none, where α is the
-weight of the record's leaves in its unit vector. Numbers met by `fit` are judged by their whole rows, all others by
-their levels alone; α is summed over, since nothing is known of the rest of the record. The line is cut coarsely first
-and finely where the mass is, with no level finer than the cut.
+Against a number the rest of a record is crosstalk, Gaussian with a variance that is what the number leaves of the
+vector. A number with the row R then has the log-likelihood ratio ``-dim/2 · log(‖x − α R‖² / ‖x‖²)`` to there being
+none, where α is the weight of the record's leaves in its unit vector. Numbers met by `fit` are judged by their whole
+rows, all others by their levels alone; α is summed over, since nothing is known of the rest of the record. The line is
+cut coarsely first and finely where the mass is, with no level finer than the cut.
 """
 
 from __future__ import annotations
@@ -129,17 +129,18 @@ class NumberReader:
         """
         row = x.astype(np.float32)[None]
         y = sum((np.float32(w) * self._maker.unbind(path, row)[0] for path, w in self._copies), np.zeros_like(row[0]))
-        noise = max(power, 1e-9) / x.shape[0]
+        dim, power = x.shape[0], max(power, 1e-9)
         line = self._coarse()
         inner, energy = self._levels(line, y)
         if alphas is None:
-            largest = math.sqrt(max(power, 1e-9) / float(energy.max()))
-            least = min(_FAINTEST * math.sqrt(noise / float(energy.max())), largest / 2.0)
+            largest = math.sqrt(power / float(energy.max()))
+            least = min(_FAINTEST * math.sqrt(power / dim / float(energy.max())), largest / 2.0)
             alphas = np.geomspace(least, largest, _ALPHAS)
 
         def evidence(inner: Floats, energy: Floats) -> Floats:
             """(n,) log-likelihood ratios to absence, over all α."""
-            each = (inner[:, None] * alphas - energy[:, None] * alphas**2 / 2.0) / noise
+            taken = (2.0 * inner[:, None] * alphas - energy[:, None] * alphas**2) / power
+            each = -dim / 2.0 * np.log(np.maximum(1.0 - taken, 1.0 / dim))
             peak = each.max(axis=1)
             found: Floats = peak + np.log(np.exp(each - peak[:, None]).mean(axis=1))
             return found
@@ -161,14 +162,14 @@ class NumberReader:
         nothing = (1.0 - present) * math.exp(min(-top, 700.0))
         mass /= total
         n = len(line.at)
-        # A number between two points shows at both: the bar ends at the next point.
+        # A point stands for what is nearer to it than to the next, and for what levels do not tell from it.
         order = np.argsort(values, kind="stable")
         summed = np.cumsum(mass[order])
         ends: list[float] = []
         for quantile, side in (((1.0 - coverage) / 2.0, -1.0), ((1.0 + coverage) / 2.0, 1.0)):
             at = int(order[min(int(np.searchsorted(summed, quantile)), len(order) - 1)])
             ends.append(
-                float(self._values(line.at[at : at + 1] + side * max(line.step, _FINEST))[0])
+                float(self._values(line.at[at : at + 1] + side * max(line.step / 2.0, _FINEST))[0])
                 if at < n
                 else float(values[at])
             )

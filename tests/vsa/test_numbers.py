@@ -43,6 +43,16 @@ def test_error_bars_hold_as_many_numbers_as_they_say(kind, coverage, n_fields):
     assert np.mean([f.present for f in found]) > 0.9
 
 
+def test_the_number_itself_is_no_noise():
+    # Counted as noise it made these bars .36 wide in the median.
+    encoder = vsa.JSONEncoder(512, seed=2).fit(made(1000, 1, 15, x="price"))
+    held = made(N, 2, 15, x="price")
+    found = [encoder.decode_number(x, "x", coverage=0.5) for x in encoder.encode(held)]
+    assert np.median([f.high - f.low for f in found]) < 0.2
+    inside = np.mean([f.low <= r["x"] <= f.high for r, f in zip(held, found, strict=True)])
+    assert 0.5 - 4 * (0.25 / N) ** 0.5 < inside < 0.5 + 4 * (0.25 / N) ** 0.5
+
+
 def test_numbers_that_fit_met_come_back_themselves():
     encoder = vsa.JSONEncoder(1024, seed=2).fit(made(1000, 1, x="year"))
     held = made(N, 3, x="year")
