@@ -50,6 +50,7 @@ PARTS = (
     Part("learning", "classifiers on vectors of records", ("benchmarks.vsa.learning",)),
     Part("backfill", "orders to backfill in", ("benchmarks.upgrade.backfill", "1")),
     Part("fixed-rule", "classifiers by a rule fixed beforehand", ("benchmarks.vsa.fixed_rule",), long=True),
+    Part("ceiling", "what the recipes allow other classifiers", ("benchmarks.vsa.ceiling",), long=True),
     Part("tate", "artworks from one model to the next", ("benchmarks.upgrade.tate",), long=True),
     Part("quality", "recall@10 of linking and of partial records", ("benchmarks.vsa.quality",), long=True),
     Part("text-models", "MiniLM at chosen fields", ("benchmarks.vsa.text_models",), long=True),
