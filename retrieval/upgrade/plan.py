@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,15 +16,12 @@ from retrieval.compat.local_linear import LocalLinearMap  # noqa: F401 - likewis
 from retrieval.compat.pairs import drawn_rows, unit_pairs
 from retrieval.encoding import Encoder
 from retrieval.progress import Progress, reporter
-from retrieval.upgrade import upgradefile
-from retrieval.upgrade.bridge import Bridge
 from retrieval.upgrade.chaining import chained
 from retrieval.upgrade.drawing import Encoding
 from retrieval.upgrade.evidence import Evidence, check_pairs
 from retrieval.upgrade.fingerprint import Fingerprint, Fingerprints
 from retrieval.upgrade.queries import Queries, check_dims
-from retrieval.upgrade.report import Report
-from retrieval.upgrade.reporting import SHARES, make_report
+from retrieval.upgrade.reported import Reported
 from retrieval.upgrade.trial import Kind, fit_map, same_vectors
 from retrieval.upgrade.truncation import Truncation
 
@@ -38,7 +34,7 @@ KINDS: tuple[Kind, ...] = ("isometry", "gallery", "query")
 
 
 @dataclass(frozen=True, eq=False)
-class Upgrade(Bridge):
+class Upgrade(Reported):
     """A fitted way from an old model's stored vectors to a new model's queries.
 
     Searches happen in one space, `search_model`'s: that of the new model, into which stored rows are
@@ -285,74 +281,3 @@ class Upgrade(Bridge):
             fingerprints,
             None,
         )
-
-    def report(
-        self,
-        *,
-        gallery_vectors: npt.ArrayLike | None = None,
-        n_items: int | None = None,
-        encoder_rate: float | None = None,
-        queries: Queries | None = None,
-        k: int = 10,
-        shares: Sequence[float] = SHARES,
-        margin: float = 1.0,
-        seed: int = 0,
-    ) -> Report:
-        """Say what the upgrade is worth, from the held-out pairs: searches, intervals, cost and a verdict.
-
-        Parameters
-        ----------
-        gallery_vectors : (n, d_old), optional
-            Stored old vectors outside the pairs, a fair sample of a thousand or more. They show how much
-            of the gallery is of kinds that the pairs do not hold. Without them the pairs are taken for
-            a fair sample of the gallery.
-        n_items : int, optional
-            Items in the gallery, for the cost; by default a million.
-        encoder_rate : float, optional
-            Items a second that the new model encodes.
-        queries : Queries, optional
-            What users ask, under both models; by default those given to the fit. A hundred or more decide the verdict,
-            instead of whole items as queries: by whether they find the items that they want, or where these are not
-            known by the new model's own neighbours.
-        k : int
-            Neighbours of recall@k, nearness@k and found@k.
-        shares : sequence of float
-            Shares backfilled, at which the mixed search is judged.
-        margin : float
-            Points that a switch may lose against staying.
-        seed : int
-            Draws the bootstrap.
-
-        Raises
-        ------
-        ValueError
-            If the upgrade is chained: it has no held-out pairs.
-        ModelMismatchError
-            If the queries' dims are not the models'.
-        InvalidVectorError
-            If there are no queries, or each wants an item that the map was fitted on.
-
-        Notes
-        -----
-        A few seconds: O(m² log m) for m ≤ 2,000 held-out pairs a fold, and each share.
-        """
-        return make_report(
-            self,
-            gallery_vectors=gallery_vectors,
-            n_items=n_items,
-            encoder_rate=encoder_rate,
-            queries=queries,
-            k=k,
-            shares=shares,
-            margin=margin,
-            seed=seed,
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the upgrade to one file, atomically, with a SHA-256; see `retrieval.compat.mapfile`."""
-        upgradefile.write(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Upgrade:
-        """Read what `save` wrote; raises as `retrieval.compat.mapfile.read`."""
-        return upgradefile.read(cls, path)

@@ -17,7 +17,7 @@ from retrieval.upgrade.report import Asked, Cost, Found, Report, Search
 from retrieval.upgrade.verdict import LEAST_QUERIES, Findings, Judged, decide
 
 if TYPE_CHECKING:
-    from retrieval.upgrade.plan import Upgrade
+    from retrieval.upgrade.bridge import Bridge
 
 SHARES = (0.0, 0.1, 0.3, 0.5, 1.0)
 _RESAMPLES = 1000
@@ -26,7 +26,7 @@ _MOST_STRANGERS = 0.02
 
 
 def make_report(
-    upgrade: Upgrade,
+    upgrade: Bridge,
     *,
     gallery_vectors: npt.ArrayLike | None,
     n_items: int | None,
@@ -93,7 +93,7 @@ def make_report(
 
 
 def _asked(
-    upgrade: Upgrade,
+    upgrade: Bridge,
     queries: Queries,
     gallery_vectors: npt.ArrayLike | None,
     shares: Sequence[float],
@@ -190,7 +190,7 @@ def _weighed(values: Sequence[npt.NDArray[np.float64]], weight: float) -> npt.ND
 
 
 def _notes(
-    upgrade: Upgrade,
+    upgrade: Bridge,
     labelled: bool,
     asked: Asked | None,
     strangers: Interval,

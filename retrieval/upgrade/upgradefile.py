@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
 
@@ -16,13 +16,15 @@ from retrieval.upgrade.fingerprint import Fingerprint, Fingerprints
 from retrieval.upgrade.truncation import Truncation
 
 if TYPE_CHECKING:
-    from retrieval.upgrade.plan import Upgrade
+    from retrieval.upgrade.bridge import Bridge
+
+T = TypeVar("T", bound="Bridge")
 
 _KIND = "upgrade"
 _STEPS: dict[str, Any] = {"isometry": Isometry, "local-linear": LocalLinearMap, "truncation": Truncation}
 
 
-def write(upgrade: Upgrade, path: str | os.PathLike[str]) -> None:
+def write(upgrade: Bridge, path: str | os.PathLike[str]) -> None:
     """Write an upgrade; see `Upgrade.save`."""
     fields: dict[str, Any] = {
         name: getattr(upgrade, name) for name in ("kind", "old_model", "new_model", "old_dim", "new_dim")
@@ -43,7 +45,7 @@ def write(upgrade: Upgrade, path: str | os.PathLike[str]) -> None:
     mapfile.write(path, _KIND, fields, arrays)
 
 
-def read(kind: type[Upgrade], path: str | os.PathLike[str]) -> Upgrade:
+def read(kind: type[T], path: str | os.PathLike[str]) -> T:
     """Read what `write` wrote; see `Upgrade.load`."""
     fields, arrays = mapfile.read(path, _KIND)
 
