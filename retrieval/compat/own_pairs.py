@@ -12,10 +12,10 @@ from retrieval.compat.pairs import BLOCK_ROWS, Float32, Int64, unit_rows
 from retrieval.compat.ridge import RidgePath
 
 if TYPE_CHECKING:
-    from retrieval.compat.local_linear import LocalLinearMap
+    from retrieval.compat.local_mapping import LocalMapping
 
 
-def targets(m: LocalLinearMap) -> Float32:
+def targets(m: LocalMapping) -> Float32:
     """Return the pairs' unit target rows, which the map and what it misses add up to."""
     Y: Float32 = np.empty_like(m.residuals)
     for start in range(0, len(Y), BLOCK_ROWS):
@@ -30,7 +30,7 @@ def targets(m: LocalLinearMap) -> Float32:
     return unit_rows(Y)
 
 
-def mapped_left_out(m: LocalLinearMap, rows: Int64) -> tuple[Float32, Float32]:
+def mapped_left_out(m: LocalMapping, rows: Int64) -> tuple[Float32, Float32]:
     """Map some of the pairs as if each had not been fitted on: unit rows, and the pairs' own target rows."""
     Y = targets(m)
     near = Neighbourhoods.of(m.anchors, rows, m.n_neighbours)
