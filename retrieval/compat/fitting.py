@@ -14,6 +14,7 @@ from retrieval.compat.kernel_ridge import CHOSEN_ON, KernelRidge, choose_solutio
 from retrieval.compat.leave_one_out import (
     Choice,
     KernelMeans,
+    Missed,
     Neighbourhoods,
     choose,
     floor_of,
@@ -109,7 +110,7 @@ def fit_correction(X: Float32, Y: Float32, options: Options) -> Fit:
             )
     ridge = path.at(best.penalty)
     means = KernelMeans.of(X, Y, near, best.temperature, best.n_neighbours)
-    mapped = left_out(ridge, X, Y, near.rows, means, floor, best.temperature)
+    mapped = left_out(Missed.of(ridge, X, Y, near.rows), means, floor, best.temperature)
     scale = scale_of(mapped, best.cosine, Y, others, weights, share)
     for start in range(0, len(X), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)

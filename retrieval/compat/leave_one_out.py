@@ -111,16 +111,37 @@ def floor_of(levels: Float64) -> float:
     return float(np.quantile(levels, FLOOR_QUANTILE))
 
 
-def left_out(
-    ridge: Ridge,
-    source: Float32,
-    target: Float32,
-    rows: Int64,
-    means: KernelMeans,
-    floor: float,
-    temperature: float,
-) -> Float64:
-    """Map each of `rows` as if the map had been fitted without it: exact, without a refit.
+@dataclass(frozen=True, eq=False)
+class Missed:
+    """What a ridge makes of pairs that it was fitted on.
+
+    Attributes
+    ----------
+    ridge : Ridge
+    predicted, missed : (m, d_target) float64
+        ŷ, and e, the residuals.
+    pull : (m, d_source) float64
+        (x_i − x̄)ᵀ (XᵀX + λ I)⁻¹, of which leverages are products.
+    own : (m,) float64
+        h_ii.
+    """
+
+    ridge: Ridge
+    predicted: Float64
+    missed: Float64
+    pull: Float64
+    own: Float64
+
+    @classmethod
+    def of(cls, ridge: Ridge, source: Float32, target: Float32, rows: Int64) -> Missed:
+        """Look at some of the pairs: O(m · d_source · (d_source + d_target)) time."""
+        X, Y = source[rows].astype(np.float64), target[rows].astype(np.float64)
+        predicted, pull = ridge.predict(X), ridge.pull(X)
+        return cls(ridge, predicted, Y - predicted, pull, ridge.leverage(pull, X))
+
+
+def left_out(found: Missed, means: KernelMeans, floor: float, temperature: float) -> Float64:
+    """Map each of the pairs as if the map had been fitted without it: exact, without a refit.
 
     With h the leverages and e the residuals of the full fit, w the kernel's weights on the other pairs
     and g the gate, the map without pair i gives at x_i ::
@@ -130,13 +151,11 @@ def left_out(
     since leaving pair i out moves every prediction ŷ(x) by − h(x, x_i) e_i / (1 − h_ii), those that
     the residuals are taken from included.
     """
-    X, Y = source[rows].astype(np.float64), target[rows].astype(np.float64)
-    predicted = ridge.predict(X)
+    ridge, own = found.ridge, found.own
     share = gate(means.levels, floor, temperature)
     correction = means.target - ridge.predict(means.source)
-    own = ridge.leverage(X, X)
-    pulled = own - share * ridge.leverage(means.source, X)
-    mapped: Float64 = predicted + share[:, None] * correction - (pulled / (1.0 - own))[:, None] * (Y - predicted)
+    pulled = own - share * ridge.leverage(found.pull, means.source)
+    mapped: Float64 = found.predicted + share[:, None] * correction - (pulled / (1.0 - own))[:, None] * found.missed
     return mapped
 
 
@@ -154,13 +173,13 @@ def choose(
     O(|T| · |k| · m · (k + |λ| · d_source) · d_target) time for m pairs looked at.
     """
     actual = target[near.rows].astype(np.float64)
-    ridges = [(penalty, path.at(penalty)) for penalty in penalties]
+    ridges = [(penalty, Missed.of(path.at(penalty), source, target, near.rows)) for penalty in penalties]
     best: Choice | None = None
     for temperature, k in product(temperatures, neighbours):
         means = KernelMeans.of(source, target, near, temperature, k)
         floor = floor_of(means.levels)
-        for penalty, ridge in ridges:
-            mapped = left_out(ridge, source, target, near.rows, means, floor, temperature)
+        for penalty, found in ridges:
+            mapped = left_out(found, means, floor, temperature)
             lengths = np.maximum(np.linalg.norm(mapped, axis=1), np.finfo(np.float64).tiny)
             cosine = float(np.mean(np.einsum("ij,ij->i", mapped, actual) / lengths))
             if best is None or cosine > best.cosine:

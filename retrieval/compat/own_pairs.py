@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrieval.compat.kernel_ridge import KernelRidge
-from retrieval.compat.leave_one_out import KernelMeans, Neighbourhoods, gate, kernel, left_out
+from retrieval.compat.leave_one_out import KernelMeans, Missed, Neighbourhoods, gate, kernel, left_out
 from retrieval.compat.pairs import BLOCK_ROWS, Float32, Int64, unit_rows
 from retrieval.compat.ridge import RidgePath
 
@@ -41,4 +41,5 @@ def mapped_left_out(m: LocalMapping, rows: Int64) -> tuple[Float32, Float32]:
         return unit_rows(solved.left_out(m.anchors, Y, share)[rows]), Y[rows]
     means = KernelMeans.of(m.anchors, Y, near, m.temperature, m.n_neighbours)
     ridge = RidgePath.of(m.anchors, Y).at(m.penalty)
-    return unit_rows(left_out(ridge, m.anchors, Y, rows, means, m.floor, m.temperature)), Y[rows]
+    found = Missed.of(ridge, m.anchors, Y, rows)
+    return unit_rows(left_out(found, means, m.floor, m.temperature)), Y[rows]

@@ -35,14 +35,18 @@ class Ridge:
         mapped: Float64 = self.target_mean + (X - self.source_mean) @ self.weights
         return mapped
 
-    def leverage(self, X: Float64, Z: Float64) -> Float64:
-        """h(x, z) = 1/n + (x − x̄)ᵀ (XᵀX + λ I)⁻¹ (z − x̄), row by row.
+    def pull(self, X: Float64) -> Float64:
+        """(x − x̄)ᵀ (XᵀX + λ I)⁻¹, row by row: (n, d_source)."""
+        pull: Float64 = (X - self.source_mean) @ self.precision
+        return pull
+
+    def leverage(self, pull: Float64, Z: Float64) -> Float64:
+        """h(x, z) = 1/n + (x − x̄)ᵀ (XᵀX + λ I)⁻¹ (z − x̄), row by row, with x given by its `pull`.
 
         Without pair i, the prediction at x is ŷ(x) − h(x, x_i) e_i / (1 − h(x_i, x_i)), with e_i the
         residual of the fit that has seen pair i (Sherman–Morrison).
         """
-        left = (X - self.source_mean) @ self.precision
-        product: Float64 = np.einsum("ij,ij->i", left, Z - self.source_mean)
+        product: Float64 = np.einsum("ij,ij->i", pull, Z - self.source_mean)
         return product + 1.0 / self.n
 
 
