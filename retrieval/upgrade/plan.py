@@ -88,13 +88,14 @@ class Upgrade(Reported):
         ids : (n,) of str, optional
             The items' ids, which must differ.
         classes : (n,), optional
-            Ground truth, if there is any, of any one sortable type. With it maps are chosen and reports
-            made by CMC@1 and mAP, and without it by the new model's own neighbours.
+            Ground truth, if there is any, of any one sortable type. With it reports are made by CMC@1 and mAP,
+            and without it by the new model's own neighbours.
         old_model, new_model : str
             The models' names, which must differ.
         kinds : sequence of {"isometry", "gallery", "query"}
             What to choose among; the first that is as good as the best on held-out pairs, to within half
-            a point, is taken.
+            a point, is taken. A gallery map from 4,096 pairs or fewer may be a kernel ridge; see
+            `retrieval.compat.LocalLinearMap.fit`.
         queries : Queries, optional
             That `report` judges by. Pairs that they want are left out of the fit, as is what no pair stands for.
         seed : int
@@ -130,7 +131,7 @@ class Upgrade(Reported):
         tried = ("identity",) if same_vectors(X, Y) else tuple(kinds)
         evidence = Evidence.gather(X, Y, relatedness, classes, tried, seed, queries)
         kind = evidence.random.kind
-        m = fit_map(kind, X, Y, (old_model, new_model), seed)
+        m = fit_map(kind, X, Y, (old_model, new_model), seed, method=evidence.random.method)
         return cls(
             kind,
             () if m is None else (m,),

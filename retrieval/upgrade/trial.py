@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.compat.errors import PairsWarning
+from retrieval.compat.fitting import Method
 from retrieval.compat.isometry import Isometry
 from retrieval.compat.local_linear import LocalLinearMap
 from retrieval.compat.mapfile import Parts
@@ -21,7 +22,7 @@ from retrieval.upgrade.fingerprint import Fingerprint
 
 Kind = Literal["identity", "isometry", "gallery", "query"]
 Settings = dict[str, Any]
-_SETTINGS = ("penalty", "temperature", "n_neighbours")
+_SETTINGS = ("penalty", "temperature", "n_neighbours", "width")
 # Rows held out at a time; few enough that all their scores with one another fit into 16 MB.
 _TRIED = 2000
 _QUERIES = 1500
@@ -109,7 +110,7 @@ class Trial:
     seconds : float
         Time to map a row.
     settings : dict
-        Penalty, temperature and neighbours of a local-linear map; empty for others.
+        Penalty, temperature, neighbours and width of a local-linear map; empty for others.
     """
 
     kind: Kind
@@ -132,18 +133,19 @@ class Trial:
         folds: Sequence[Fold],
         seed: int,
         settings: Settings | None = None,
+        method: Method = "mean",
     ) -> Trial:
         """Fit on each fold's rows and map those that it holds out.
 
-        The settings of a local-linear map are chosen on the first fold, if they are not given, and kept:
-        three numbers learn nothing of single pairs, and choosing them takes most of the time of a fit.
+        What is not given of the settings of a local-linear map is chosen on the first fold, and kept:
+        four numbers learn nothing of single pairs, and choosing them takes most of the time of a fit.
         """
         mapped, spread, elapsed = [], [], 0.0
         settings = dict(settings or {})
         for fold in folds:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", PairsWarning)
-                m = fit_map(kind, old[fold.fit], new[fold.fit], ("old", "new"), seed, settings)
+                m = fit_map(kind, old[fold.fit], new[fold.fit], ("old", "new"), seed, settings, method)
             if isinstance(m, LocalLinearMap):
                 settings = {name: getattr(m, name) for name in _SETTINGS}
             X, Y = old[fold.held_out], new[fold.held_out]
@@ -171,6 +173,11 @@ class Trial:
             elapsed / len(rows),
             settings,
         )
+
+    @property
+    def method(self) -> Method:
+        """How a local-linear map was corrected; "mean" for other kinds."""
+        return "solve" if self.settings.get("width") else "mean"
 
     @property
     def queries(self) -> Float32:
@@ -201,11 +208,18 @@ class Trial:
 
 
 def fit_map(
-    kind: Kind, old: Float32, new: Float32, names: tuple[str, str], seed: int, settings: Settings | None = None
+    kind: Kind,
+    old: Float32,
+    new: Float32,
+    names: tuple[str, str],
+    seed: int,
+    settings: Settings | None = None,
+    method: Method = "mean",
 ) -> Isometry | LocalLinearMap | None:
     """Fit a map of one kind on paired rows; a query map goes from new to old, an identity is None.
 
-    A local-linear map chooses its settings, unless they are given.
+    A local-linear map chooses its settings, unless they are given; those of a mean fix what a solution has in
+    common with it.
     """
     if kind == "identity":
         return None
@@ -213,10 +227,11 @@ def fit_map(
     named = names if kind != "query" else names[::-1]
     if kind == "isometry":
         return Isometry.fit(source=sides[0], target=sides[1], source_model=named[0], target_model=named[1])
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, Any] = {"method": method}
     if settings:
-        values = (settings[name] for name in _SETTINGS)
-        fixed = dict(zip(("penalties", "temperatures", "neighbours"), ([value] for value in values), strict=True))
+        fixed |= {"temperatures": [settings["temperature"]], "neighbours": [settings["n_neighbours"]]}
+        width, penalty = settings.get("width", 0.0), settings["penalty"]
+        fixed |= {"widths": [width], "solve_penalties": [penalty]} if width else {"penalties": [penalty]}
     return LocalLinearMap.fit(
         source=sides[0], target=sides[1], source_model=named[0], target_model=named[1], seed=seed, **fixed
     )

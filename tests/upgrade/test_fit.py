@@ -11,7 +11,7 @@ from worlds import World, rotated
 import retrieval
 from retrieval import compat
 from retrieval.errors import InvalidVectorError, ModelMismatchError
-from retrieval.upgrade import Upgrade
+from retrieval.upgrade import Upgrade, evidence
 
 BENT = World()
 
@@ -50,10 +50,33 @@ def test_a_rotation_is_an_isometry_and_is_undone(pairs, dim):
 def test_a_bent_lens_takes_a_gallery_map(fitted, pairs):
     assert fitted.kind == "gallery"
     old, new, _ = BENT.items(300, seed=2)
-    direct = compat.LocalLinearMap.fit(source=pairs[0], target=pairs[1], source_model="v1", target_model="v2")
+    method = fitted.evidence.random.method
+    direct = compat.LocalLinearMap.fit(source=pairs[0], target=pairs[1], method=method)
     np.testing.assert_allclose(fitted.map_gallery(old).vectors, direct.transform(old), atol=1e-6)
     np.testing.assert_allclose(fitted.map_query(new * 3), new, atol=1e-6)
     assert fitted.search_model == "v2"
+
+
+def test_few_pairs_are_solved_for_where_that_wins_on_held_out_pairs(tmp_path):
+    smooth, noisy = World(blur=0.05, bend=0.6), World(blur=0.8)
+    for world, method in ((smooth, "solve"), (noisy, "mean")):
+        old, new, _ = world.items(400, seed=1)
+        upgrade = Upgrade.fit(old, new, kinds=["gallery"], old_model="v1", new_model="v2")
+        assert (upgrade.evidence.random.method, upgrade.evidence.groups.method) == (method, method)
+        assert bool(upgrade.map.width) == (method == "solve")
+        direct = compat.LocalLinearMap.fit(source=old, target=new, method=method)
+        fresh = world.items(300, seed=2)[0]
+        np.testing.assert_allclose(upgrade.map_gallery(fresh).vectors, direct.transform(fresh), atol=5e-6)
+        upgrade.save(tmp_path / method)
+        again = Upgrade.load(tmp_path / method)
+        assert again.evidence.random.settings == upgrade.evidence.random.settings
+        np.testing.assert_array_equal(again.map_gallery(fresh).vectors, upgrade.map_gallery(fresh).vectors)
+
+
+def test_many_pairs_are_not_solved_for(monkeypatch, pairs):
+    monkeypatch.setattr(evidence, "SOLVED_UP_TO", 399)
+    old, new, _ = World(blur=0.05, bend=0.6).items(400, seed=1)
+    assert Upgrade.fit(old, new, kinds=["gallery"]).map.width == 0
 
 
 def test_a_query_map_leaves_the_gallery_as_it_is(pairs):
