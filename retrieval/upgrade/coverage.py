@@ -12,6 +12,7 @@ from retrieval.compat.mapfile import Parts
 from retrieval.compat.neighbours import exact
 from retrieval.compat.pairs import Float32, Float64, checked_vectors, unit_rows
 from retrieval.metrics import Interval
+from retrieval.upgrade.queries import SAME
 from retrieval.upgrade.trial import Fold
 
 _ANCHORS = 4000
@@ -58,16 +59,19 @@ class Coverage:
 
     def support(self, X: npt.ArrayLike) -> Float64:
         """Share of held-out pairs that lie no nearer to the pairs than each old vector: (n,) in [0, 1]."""
-        rows = unit_rows(checked_vectors(X, self.anchors.shape[1], "gallery vectors"))
-        return self._rank(_levels(rows, self.anchors))
+        return self._rank(_levels(self._checked(X), self.anchors))
 
     def uncovered(self, X: npt.ArrayLike, *, confidence: float = 0.95, seed: int = 0) -> Interval:
         """Share of old vectors, like these, that are of kinds that the pairs do not hold.
 
         With r the mean support, (r_inside − r) / (r_inside − r_outside), kept in [0, 1]; the interval is a
-        bootstrap over all three samples. X must hold no item of the pairs: each lies on itself.
+        bootstrap over all three samples. An item of X that is one of the pairs lies on itself, which tells nothing of
+        kinds, and counts as a held-out pair. X should hold no more of these than the gallery does.
         """
-        sides = [self._rank(self.inside), self.support(X), self._rank(self.outside)]
+        rows, inside = self._checked(X), self._rank(self.inside)
+        scores, _ = exact(self.anchors, rows, 1)
+        support = np.where(scores[:, 0] >= SAME, inside.mean(), self._rank(_levels(rows, self.anchors)))
+        sides = [inside, support, self._rank(self.outside)]
         rng = np.random.default_rng(seed)
         drawn = np.array(
             [[side[rng.integers(0, len(side), len(side))].mean() for side in sides] for _ in range(_RESAMPLES)]
@@ -85,6 +89,9 @@ class Coverage:
     def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> Coverage:
         """Build what `parts` took apart."""
         return cls(**fields, **arrays)
+
+    def _checked(self, X: npt.ArrayLike) -> Float32:
+        return unit_rows(checked_vectors(X, self.anchors.shape[1], "gallery vectors"))
 
     def _rank(self, levels: Float64) -> Float64:
         rank: Float64 = np.searchsorted(self.inside, levels, side="right") / len(self.inside)

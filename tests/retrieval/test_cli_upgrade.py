@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 import vsa
-from retrieval import Gallery
+from retrieval import Gallery, compat
+from retrieval.cli import main
+from retrieval.surveys import Sample
 
 N = 300
 ENCODERS = """
@@ -84,6 +87,28 @@ def test_vectors_of_ones_own_go_all_the_way_and_back(folder: Path, pairs: tuple[
     assert "v1" in run(folder, "rollback", "g")[0]
     _, err = run(folder, "rollback", "g", code=1)
     assert "no upgrade is applied" in err
+
+
+def test_what_is_covered_is_asked_of_other_items_than_the_pairs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[set[str]] = []
+    sample = Gallery.sample
+
+    def few(self: Gallery, n: int, *, seed: int = 0) -> Sample:
+        found = sample(self, min(n, 100), seed=seed)
+        drawn.append(set(found.ids))
+        return found
+
+    monkeypatch.setattr(Gallery, "sample", few)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    named = ("--encoder", "encoders:vectors", "--model", "v2", "--sample", "100", "--out", "u")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", compat.PairsWarning)
+        assert main(["upgrade", "plan", "g", *named, "--json"]) == 0
+    pairs, others = drawn
+    assert len(pairs) == len(others) == 100
+    # Two draws of a third each share a ninth of all items.
+    assert len(pairs & others) < 60
 
 
 def test_queries_as_vectors_are_what_the_plan_is_judged_by(folder: Path) -> None:
