@@ -12,7 +12,7 @@ import numpy.typing as npt
 from retrieval.compat.local_linear import LocalLinearMap
 from retrieval.compat.pairs import Float32, Float64, Int64, checked_vectors, unit_rows
 from retrieval.errors import InvalidVectorError
-from retrieval.upgrade.judging import CROSS, LEAST_CONTRAST, SELF, STAY, Outcomes, mixed, unlabelled
+from retrieval.upgrade.judging import CROSS, SELF, STAY, Outcomes, attained, joined, mixed, scaled
 from retrieval.upgrade.queries import SAME, Bools, Both, Queries, check_dims, same_items
 
 if TYPE_CHECKING:
@@ -83,10 +83,11 @@ class Stage:
         """Judge every search, query by query: values in [0, 1], but that nearness may fall below.
 
         - found@1, found@k: whether the item wanted is the first, or among the first k, found; copies of it tie.
-        - nearness@1, nearness@k, where no item is known: mean similarity to the query, by the new model, of the first
-          or the first k found; 1 is that of the new model's own first k, 0 that of items drawn at random.
+        - nearness@1, nearness@k, where no item is known: (n, 2), mean similarity to the query of the first or the first
+          k found, by either judge, the new model and the mapped search turned round; see `judging.scaled`.
         """
         order = np.argsort(-self.spread, kind="stable")
+        items = self.new if self.queries.known else upgrade.map_query(self.new)
         parts: list[Outcomes] = []
         for start in range(0, len(self.queries), _QUERIES):
             block = slice(start, start + _QUERIES)
@@ -99,13 +100,13 @@ class Stage:
                 encoded = np.zeros(len(self), dtype=np.bool_)
                 encoded[order[: round(share * len(order))]] = True
                 searches[mixed(share)] = np.where(encoded, native, comparable)
-            wanted = self.wanted[block] if self.queries.known else None
-            parts.append({name: _judged(scores, native, wanted, k) for name, scores in searches.items()})
-        joined = {
-            search: {measure: np.concatenate([part[search][measure] for part in parts]) for measure in found}
-            for search, found in parts[0].items()
-        }
-        return joined if self.queries.known else _scaled(joined)
+            if self.queries.known:
+                wanted = self.wanted[block]
+                parts.append({name: _found_by(scores, wanted, k) for name, scores in searches.items()})
+            else:
+                judges = (native, upgrade.map_gallery(self.queries.old[block]).vectors @ items.T)
+                parts.append({name: _judged(scores, judges, k) for name, scores in searches.items()})
+        return joined(parts) if self.queries.known else scaled(joined(parts), k)
 
     def among(self, upgrade: Bridge, gallery: npt.ArrayLike, k: int) -> Outcomes:
         """Look for the items wanted among stored old vectors, staying and mapped: what only a large gallery shows.
@@ -171,27 +172,18 @@ def _seen(upgrade: Bridge, old: Float32, new: Float32) -> Bools:
     return seen
 
 
-def _judged(scores: Float32, native: Float32, wanted: Int64 | None, k: int) -> dict[str, Float64]:
-    if wanted is not None:
-        own = np.take_along_axis(scores, wanted[:, None], axis=1)
-        return _found((scores > own + _TIE).sum(axis=1), k)
+def _found_by(scores: Float32, wanted: Int64, k: int) -> dict[str, Float64]:
+    own = np.take_along_axis(scores, wanted[:, None], axis=1)
+    return _found((scores > own + _TIE).sum(axis=1), k)
+
+
+def _judged(scores: Float32, judges: Sequence[Float32], k: int) -> dict[str, Float64]:
     n = min(k, scores.shape[1])
     some = np.argpartition(-scores, n - 1, axis=1)[:, :n]
     order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1, kind="stable")
-    found = np.take_along_axis(some, order, axis=1)
-    random = native.mean(axis=1, dtype=np.float64, keepdims=True)
-    attained = np.take_along_axis(native, found, axis=1).astype(np.float64) - random
-    return dict(zip(unlabelled(k), (attained[:, 0], attained.mean(axis=1)), strict=True))
+    found = np.take_along_axis(some, order, axis=1).astype(np.int64)
+    return attained(found, judges, [judge.mean(axis=1, dtype=np.float64, keepdims=True) for judge in judges], k)
 
 
 def _found(above: Int64, k: int) -> dict[str, Float64]:
     return {name: (above < most).astype(np.float64) for name, most in zip(known_item(k), (1, k), strict=True)}
-
-
-def _scaled(found: Outcomes) -> Outcomes:
-    """Similarities as shares of what the new model's own search attains on average."""
-    best = {measure: max(float(values.mean()), LEAST_CONTRAST) for measure, values in found[SELF].items()}
-    return {
-        search: {measure: values / best[measure] for measure, values in measures.items()}
-        for search, measures in found.items()
-    }

@@ -174,17 +174,22 @@ def _search(name: str, share: float | None, sides: Sequence[Outcomes], weight: f
 
 
 def _interval(values: npt.NDArray[np.float64], seed: int) -> Interval:
+    """Of two judges' values, (n, 2), their mean, and an interval that spans those of both."""
     if np.isnan(values).all():
         # Held-out folds in which every class has but one item have no CMC; nothing is known of it.
         return Interval(float("nan"), float("nan"), float("nan"), 0.95)
-    return paired_bootstrap(values, n_resamples=_RESAMPLES, seed=seed)
+    if values.ndim == 1:
+        return paired_bootstrap(values, n_resamples=_RESAMPLES, seed=seed)
+    both = [_interval(of, seed) for of in values.T]
+    estimate = float(np.mean([one.estimate for one in both]))
+    return Interval(estimate, min(one.low for one in both), max(one.high for one in both), both[0].confidence)
 
 
 def _weighed(values: Sequence[npt.NDArray[np.float64]], weight: float) -> npt.NDArray[np.float64]:
     """Queries of both kinds in one heap, scaled such that its mean is (1 − w) · mean + w · mean."""
     if weight == 0:
         return values[0]
-    kept = [v[~np.isnan(v)] for v in values]
+    kept = [v[~np.isnan(v).reshape(len(v), -1).any(axis=1)] for v in values]
     n = sum(len(v) for v in kept)
     return np.concatenate([v * (w * n / max(len(v), 1)) for v, w in zip(kept, (1 - weight, weight), strict=True)])
 

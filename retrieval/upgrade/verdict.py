@@ -121,10 +121,11 @@ class Findings:
 
 
 def decide(found: Findings, margin: float = 1.0) -> Verdict:
-    """Test for non-inferiority: switching must not lose more than `margin` points against staying.
+    """Advise what is most likely right: switching must not lose more than `margin` points against staying.
 
-    A switch is advised where the whole 95 % interval of every decisive measure lies above −margin: what
-    the pairs cannot show is not advised. Where that takes more than half of the gallery re-encoded, the
+    A switch is advised where the estimate of every decisive measure lies above −margin; where its interval does not,
+    the reason says so. A backfill costs encoder calls and is to make sure: it is advised at the least share at which
+    the whole 95 % interval of every measure lies above −margin. Where that takes more than half of the gallery, the
     advice is to stay.
     """
     enough = found.asked is not None and found.asked.n_queries >= LEAST_QUERIES
@@ -159,13 +160,15 @@ def _advised(judged: Judged, uncovered: Interval | None, margin: float) -> Verdi
     same = not judged.labelled and all(d.high <= margin for d in judged.better.values())
     unsure = not judged.labelled and not same
     unknown = "; whether it is the better model, pairs without labels cannot tell" if unsure else ""
-    lacking = next((lost for tried in judged.switched if (lost := _worst(tried, margin, at="low"))), "")
+    lacking = next((lost for tried in judged.switched if (lost := _worst(tried, margin, at="estimate"))), "")
     if not lacking:
+        possible = next((lost for tried in judged.switched if (lost := _worst(tried, margin, at="low"))), "")
+        doubt = f"; as much as {possible} is not ruled out" if possible else ""
         return Verdict(
             Decision.SWITCH_IF_BETTER if unsure else Decision.SWITCH,
             None,
             "searching the mapped gallery by the new model is no worse than staying: "
-            f"{_all(judged.switched[-1])}{unknown}",
+            f"{_all(judged.switched[-1])}{doubt}{unknown}",
             judged.by,
         )
     for share, differences in judged.backfilled:
@@ -173,14 +176,14 @@ def _advised(judged: Judged, uncovered: Interval | None, margin: float) -> Verdi
             return Verdict(
                 Decision.BACKFILL_IF_BETTER if unsure else Decision.BACKFILL,
                 share,
-                f"mapped alone may be {lacking} than staying, but at {share:.0%} backfilled the search is no "
+                f"mapped alone is {lacking} than staying, but at {share:.0%} backfilled the search is no "
                 f"worse: {_all(differences)}{unknown}",
                 judged.by,
             )
     beyond = ""
     if uncovered is not None and uncovered.low > 0.1:
         beyond = f", as {uncovered.estimate:.0%} of the gallery is of kinds that the pairs do not hold"
-    reason = f"searching the mapped gallery may be {lacking} than staying{beyond}"
+    reason = f"searching the mapped gallery is {lacking} than staying{beyond}"
     return Verdict(Decision.STAY, None, reason, judged.by)
 
 

@@ -12,15 +12,23 @@ def recall(scores, native, i, k):
     return len(set(ranking(scores, i)[:k]) & set(ranking(native, i)[:k])) / k
 
 
-def nearness(scores, native, i, k):
-    """Similarity attained by i's first k, before it is divided by the mean of the best possible."""
-    n = len(native)
-    random = sum(native[a, b] for a in range(n) for b in range(n) if a != b) / (n * (n - 1))
+def attained(scores, judge, i, k):
+    """Similarity to i, by a judge, of i's first k, above that of items at random."""
+    n = len(judge)
+    random = sum(judge[a, b] for a in range(n) for b in range(n) if a != b) / (n * (n - 1))
+    return sum(judge[i, j] for j in ranking(scores, i)[:k]) / k - random
 
-    def mean(of, row):
-        return sum(native[row, j] for j in ranking(of, row)[:k]) / k - random
 
-    return mean(scores, i) / (sum(mean(native, row) for row in range(n)) / n)
+def nearness(raw):
+    """By search, of (first judge's, second judge's) similarities attained: to one scale, and new/new 1."""
+
+    def mean(name, judge):
+        return sum(pair[judge] for pair in raw[name]) / len(raw[name])
+
+    first, second = (mean("old/old", judge) + mean("mapped", judge) for judge in (0, 1))
+    other = first / second
+    best = (mean("new/new", 0) + other * mean("new/new", 1)) / 2
+    return {name: [(a / best, other * b / best) for a, b in pairs] for name, pairs in raw.items()}
 
 
 def levelled(calibrated, native, i):
