@@ -15,13 +15,17 @@ import numpy.typing as npt
 import vsa
 from benchmarks.compat.data import Clinc, clinc, folder, lsa, omniglot
 from benchmarks.compat.table import Array, unit
+from retrieval.upgrade import Queries
 
 Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """Pairs to fit on, with classes where the team has labels; and the gallery, labelled, for the truth alone."""
+    """Pairs to fit on, with classes where the team has labels; and the gallery, labelled, for the truth alone.
+
+    Where the team knows what is asked, `queries` with the items that they want are given to the fit.
+    """
 
     name: str
     old: Array
@@ -30,6 +34,7 @@ class Scenario:
     old_gallery: Array
     new_gallery: Array
     gallery_classes: Codes
+    queries: Queries | None = None
 
 
 @dataclass(frozen=True, eq=False)

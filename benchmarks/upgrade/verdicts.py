@@ -1,6 +1,6 @@
 """The report's verdict against the truth, on upgrades whose outcome is known.
 
-OMP_NUM_THREADS=1 python -m benchmarks.upgrade.verdicts [--fresh] [part of a scenario's name]
+OMP_NUM_THREADS=1 python -m benchmarks.upgrade.verdicts [--fresh | --third] [part of a scenario's name]
 
 Truth, by the labels of the whole gallery, which no fit sees: query set = gallery, the item itself left out.
 A switch *pays* where CMC@1 and mAP of new queries on the mapped gallery are at least those of old queries on
@@ -14,9 +14,10 @@ the old gallery less 1 point. The verdict is right where
 *If the new model is better* is a condition: where everything re-encoded is worse than staying, by more than the point,
 it does not hold, and such advice costs nobody anything. Both counts are given, with the condition heeded and without.
 
-With `--fresh` the scenarios are those of `benchmarks.upgrade.fresh`, which no rule of the report was made on.
+With `--fresh` the scenarios are those of `benchmarks.upgrade.fresh`, and with `--third` those of
+`benchmarks.upgrade.third`, which no rule of the report was made on when they were run first.
 
-Every scenario is reported on with the same arguments: the pairs, classes where its name says so, and the
+Every scenario is reported on with the same arguments: the pairs, classes or queries where its name says so, and the
 gallery's old vectors, without labels.
 """
 
@@ -32,6 +33,7 @@ from benchmarks.compat.table import Array
 from benchmarks.upgrade.backfill import precisions
 from benchmarks.upgrade.fresh import fresh
 from benchmarks.upgrade.scenarios import Codes, Scenario, scenarios
+from benchmarks.upgrade.third import third
 from retrieval import Upgrade
 from retrieval.compat import PairsWarning
 from retrieval.upgrade import Decision, Report
@@ -85,8 +87,8 @@ def right(report: Report, measured: list[tuple[float, float]], *, heeded: bool) 
 def main() -> None:
     """Print the table."""
     arguments = sys.argv[1:]
-    made = fresh if "--fresh" in arguments else scenarios
-    wanted = next((one for one in arguments if one != "--fresh"), "")
+    made = fresh if "--fresh" in arguments else third if "--third" in arguments else scenarios
+    wanted = next((one for one in arguments if not one.startswith("--")), "")
     columns = [
         "scenario",
         "map",
@@ -108,7 +110,7 @@ def main() -> None:
         with warnings.catch_warnings():
             # Bad pairs are what some scenarios are about.
             warnings.simplefilter("ignore", PairsWarning)
-            upgrade = Upgrade.fit(s.old, s.new, classes=s.classes)
+            upgrade = Upgrade.fit(s.old, s.new, classes=s.classes, queries=s.queries)
         fitted = time.perf_counter()
         report = upgrade.report(gallery_vectors=s.old_gallery)
         reported = time.perf_counter()
@@ -117,7 +119,8 @@ def main() -> None:
         n, n_heeded, n_right = n + 1, n_heeded + agrees, n_right + strictly
         told = "yes" if strictly else "if heeded" if agrees else "**no**"
         decision, _, reason = str(report.verdict).partition(": ")
-        gains = [report["mapped"].gain[m] for m in report.decisive]
+        asked = report if report.asked is None else report.asked
+        gains = [asked["mapped"].gain[m] for m in asked.decisive]
         predicted = ", ".join(f"{g.estimate:+.1f} [{g.low:+.1f}, {g.high:+.1f}]" for g in gains)
         shown = " | ".join(f"{c:.1f} / {p:.1f}" for c, p in measured[:3])
         print(
