@@ -89,7 +89,7 @@ class Upgrade(Reported):
             The items' ids, which must differ.
         classes : (n,), optional
             Ground truth, if there is any, of any one sortable type. With it reports are made by CMC@1 and mAP,
-            and without it by the new model's own neighbours.
+            and without it by how near what is found is, to two judges.
         old_model, new_model : str
             The models' names, which must differ.
         kinds : sequence of {"isometry", "gallery", "query"}

@@ -15,6 +15,10 @@ _WHAT = {
     "mapped": "new queries, mapped gallery",
     "new/new": "new queries, all re-encoded",
 }
+_NEARNESS = (
+    "judged by the new model's queries and by the old model's, mapped, as either flatters its own search: nearness is "
+    "their mean, 100 that of new/new, and intervals span both"
+)
 
 
 def text(report: Report) -> str:
@@ -89,11 +93,7 @@ def _asked_table(asked: Asked) -> list[list[str]]:
 
 
 def _asked_about(asked: Asked) -> str:
-    right = (
-        "found@k is the share of the queries whose item is among the first k"
-        if asked.known
-        else "judged by the new model: nearness 100 is that of its own neighbours"
-    )
+    right = "found@k is the share of the queries whose item is among the first k" if asked.known else _NEARNESS
     text = f"In percent with 95 % intervals, among {asked.n_items:,} items that the map has not seen; {right}."
     if asked.among:
         stay, crossed = asked.among
@@ -111,11 +111,7 @@ def _label(search: Search | Found) -> str:
 
 
 def _explained(report: Report) -> str:
-    judged = (
-        "judged by classes"
-        if report.labelled
-        else "judged by the new model: nearness 100 is that of its own neighbours"
-    )
+    judged = "judged by classes" if report.labelled else _NEARNESS
     return (
         f"In percent with 95 % intervals, expected for this gallery; {judged}. Least sure items are re-encoded first."
     )

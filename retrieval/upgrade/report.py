@@ -74,7 +74,7 @@ class Asked:
         Queries that were judged.
     known : bool
         The items that they want are known, and found@1 and found@k say how many of them were found; otherwise
-        nearness@1 and nearness@k judge by the new model.
+        nearness@1 and nearness@k do, by two judges.
     unfit : int
         Queries left out, as the map was fitted on the items that they want.
     n_items : int
@@ -135,7 +135,7 @@ class Report:
         Of the upgrade.
     n_pairs : int
     labelled : bool
-        Measures are by classes; otherwise by the new model's own neighbours.
+        Measures are by classes; otherwise by two judges that need none; see `retrieval.upgrade.judging`.
     held_out : str
         What was held out as a whole for `Search.unlike`: "classes" or "clusters".
     decisive : tuple of str

@@ -51,7 +51,7 @@ class Reported(Bridge):
         queries : Queries, optional
             What users ask, under both models; by default those given to the fit. A hundred or more decide the verdict,
             instead of whole items as queries: by whether they find the items that they want, or where these are not
-            known by the new model's own neighbours.
+            known by how near what they find is, to two judges.
         k : int
             Neighbours of recall@k, nearness@k and found@k.
         shares : sequence of float

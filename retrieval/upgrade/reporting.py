@@ -23,6 +23,7 @@ SHARES = (0.0, 0.1, 0.3, 0.5, 1.0)
 _RESAMPLES = 1000
 # A map that knows little of some items makes a few right pairs look like strangers.
 _MOST_STRANGERS = 0.02
+_TWO_JUDGES = "there are no labels, and what is near to the models stood for right"
 
 
 def make_report(
@@ -152,13 +153,13 @@ def _judged(
 
 
 def _items_judged_by(labelled: bool) -> str:
-    right = "classes" if labelled else "the new model's own neighbours"
-    return f"whole items as queries; {right} stood for right"
+    right = "classes stood for right" if labelled else _TWO_JUDGES
+    return f"whole items as queries; {right}"
 
 
 def _judged_by_queries(asked: Asked) -> Judged:
-    right = "the items that they want" if asked.known else "the new model's own neighbours"
-    by = f"the {asked.n:,} queries given; {right} stood for right"
+    right = "the items that they want stood for right" if asked.known else _TWO_JUDGES
+    by = f"the {asked.n:,} queries given; {right}"
     return _judged(by, asked.known, asked.decisive, asked.searches, asked.among, asked.n)
 
 
@@ -228,8 +229,9 @@ def _notes(
         )
     if not labelled and not (asked is not None and asked.known):
         notes.append(
-            "There are no labels: all measures take the new model's own neighbours for right. Whether it is the "
-            "better model cannot be known from pairs; give classes, or queries with the items that they want."
+            "There are no labels: what is alike to the models counts as right. Whether the new one is the better "
+            "model, and whether one particular item comes back, cannot be known from pairs; give classes, or queries "
+            "with the items that they want."
         )
     if evidence is not None and evidence.n_pairs < max(upgrade.old_dim, upgrade.new_dim):
         notes.append(
