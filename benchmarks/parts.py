@@ -49,6 +49,7 @@ PARTS = (
     Part("growth", "time and memory from 1,000 to 69,202 records", ("benchmarks.vsa.growth",), long=True),
     Part("learning", "classifiers on vectors of records", ("benchmarks.vsa.learning",)),
     Part("backfill", "orders to backfill in", ("benchmarks.upgrade.backfill", "1")),
+    Part("expected", "the cosine that a gallery expects, and the true one", ("benchmarks.upgrade.expected",)),
     Part("fixed-rule", "classifiers by a rule fixed beforehand", ("benchmarks.vsa.fixed_rule",), long=True),
     Part("ceiling", "what the recipes allow other classifiers", ("benchmarks.vsa.ceiling",), long=True),
     Part("tate", "artworks from one model to the next", ("benchmarks.upgrade.tate",), long=True),
