@@ -31,8 +31,8 @@ class UpgradeStatus:
         Items that searches find, by the model that made the vector which stands for them.
     expected_cosine : float or None
         Mean over all items of the cosine between the vector that stands for an item and the one that the model would
-        make: 1 for encoded ones, 1 − spread / 2 for mapped ones, by pairs that were left out of the fit. Within .02 of
-        the truth for a gallery like the pairs on CLINC150, and .1 too high for intents that no pair is of. None where
+        make: 1 for encoded ones, 1 − spread / 2 for mapped ones, by pairs that were left out of the fit. On CLINC150
+        .01 to .03 too high for a gallery like the pairs, and .10 for one of intents that no pair is of. None where
         vectors are not rewritten.
     can_roll_back : bool
     """
