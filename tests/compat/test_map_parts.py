@@ -10,7 +10,7 @@ import reference_compat as reference
 
 from retrieval.compat import kernel_ridge, leave_one_out, ridge
 from retrieval.compat.kernel_ridge import KernelRidge, choose_solution, mean_cosine
-from retrieval.compat.leave_one_out import KernelMeans, Neighbourhoods, choose, floor_of, gate, kernel, left_out
+from retrieval.compat.leave_one_out import KernelMeans, Missed, Neighbourhoods, choose, floor_of, gate, kernel, left_out
 from retrieval.compat.ridge import RidgePath
 
 
@@ -42,7 +42,7 @@ def test_a_ridge_is_the_solution_of_the_normal_equations(monkeypatch):
         expected = [
             1 / 40 + (x - mean_s) @ np.linalg.inv(gram) @ (z - mean_s) for x, z in zip(queries, S, strict=False)
         ]
-        np.testing.assert_allclose(made.leverage(queries, S[:4]), expected, rtol=1e-5)
+        np.testing.assert_allclose(made.leverage(made.pull(queries), S[:4]), expected, rtol=1e-5)
         assert made.n == 40
 
 
@@ -112,7 +112,7 @@ def test_left_out_is_a_refit_without_the_pair_and_choose_takes_the_best_of_it():
     for penalty, temperature, k in grid:
         means = KernelMeans.of(source, target, near, temperature, k)
         floor = floor_of(means.levels)
-        mapped = left_out(path.at(penalty), source, target, rows, means, floor, temperature)
+        mapped = left_out(Missed.of(path.at(penalty), source, target, rows), means, floor, temperature)
         for i, row in enumerate(rows):
             rest = np.arange(40) != row
             expected = reference.local_linear(S[row], S[rest], T[rest], penalty * path.scale, temperature, k, floor)
