@@ -73,6 +73,10 @@ def upgrade_report(report: Report) -> Figure:
     figure.suptitle(f"{report.name}: {str(report.verdict).partition(':')[0]}", color=INK)
     for number, (title, judged, measure) in enumerate(panels, 1):
         _curve(figure.add_subplot(1, len(panels), number), judged, measure, f"{title}{measure}, %")
+    # Below the panels, where no line runs through it.
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, labelcolor=INK
+    )
     return figure
 
 
@@ -91,5 +95,3 @@ def _curve(axes: Axes, judged: Asked | Report, measure: str, label: str) -> None
     axes.set_xlabel("re-encoded, %")
     axes.set_ylabel(label)
     _plain(axes)
-    for text in axes.legend(frameon=False).get_texts():
-        text.set_color(INK)

@@ -58,6 +58,7 @@ class LocalLinearMap(LocalMapping):
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> old = rng.standard_normal((500, 8)).astype(np.float32)
     >>> new = np.tanh(old @ rng.standard_normal((8, 12)).astype(np.float32))
