@@ -12,7 +12,15 @@ from retrieval.compat import mapfile
 from retrieval.compat.fitting import Method, Options, fit_correction
 from retrieval.compat.local_mapping import LocalMapping
 from retrieval.compat.own_pairs import mapped_left_out
-from retrieval.compat.pairs import Float32, Int64, PairInfo, drawn_rows, unit_pairs, warn_about
+from retrieval.compat.pairs import (
+    Float32,
+    Float64,  # noqa: F401 - named by annotations that are inherited
+    Int64,
+    PairInfo,
+    drawn_rows,
+    unit_pairs,
+    warn_about,
+)
 
 _ARRAYS = ("source_mean", "target_mean", "weights", "anchors", "residuals", "levels")
 _NUMBERS = ("temperature", "n_neighbours", "penalty", "floor", "cosine", "width", "scale")
