@@ -86,8 +86,10 @@ def check_encoder(encoder: Any, name: str | None, dim: int | None) -> Encoder:
 
 def _on_host(X: Any) -> Any:
     """A tensor of torch as one that NumPy takes, sharing memory where it is float32 on the CPU; all else as it is."""
+    # While another thread imports torch, it is there without a class of tensors, so X is none.
     torch = sys.modules.get("torch")
-    if torch is None or not isinstance(X, torch.Tensor):
+    tensors = getattr(torch, "Tensor", None)
+    if torch is None or tensors is None or not isinstance(X, tensors):
         return X
     X = X.detach().cpu()
     return X.float() if X.dtype is torch.bfloat16 else X

@@ -73,7 +73,9 @@ def torch() -> Any:
 def device_of(tensor: Any) -> int | None:
     """The number of the GPU that holds a tensor of torch; None for everything else."""
     module = sys.modules.get("torch")
-    if module is None or not isinstance(tensor, module.Tensor) or tensor.device.type != "cuda":
+    # While another thread imports torch, it is there without a class of tensors.
+    tensors = getattr(module, "Tensor", None)
+    if tensors is None or not isinstance(tensor, tensors) or tensor.device.type != "cuda":
         return None
     return int(tensor.device.index)
 

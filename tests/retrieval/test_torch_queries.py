@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from reference_gallery import unit
 
 from retrieval import Gallery, InvalidVectorError
 from retrieval.encoding import queries, unit_rows
+from retrieval.tensors import on_device
 
 X = unit(np.random.default_rng(0).standard_normal((40, 8)))
 
@@ -40,3 +43,10 @@ def test_a_tensor_of_another_kind_is_refused() -> None:
         unit_rows(torch.zeros((2, 8), dtype=torch.complex64), 8)
     with pytest.raises(InvalidVectorError, match=r"expected vectors of shape \(n, 8\), got \(2, 9\)"):
         queries(torch.zeros((2, 9)), 8, None)
+
+
+def test_vectors_are_taken_while_another_thread_imports_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What stands in sys.modules then has no names yet.
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    assert queries(np.eye(8, dtype=np.float32), 8, None)[0].shape == (8, 8)
+    assert on_device(np.eye(8, dtype=np.float32)) is None
