@@ -154,7 +154,7 @@ def refined(
     products : array, shape (n_queries, width), float32, optional
         Of the candidates, in any order; -inf for none. Made where they are needed and not given.
     """
-    if scoring.compiled(candidates.size * X.shape[1]):
+    if scoring.compiled():
         return scoring.ranked(Q, X, order, candidates, k)
     if products is None:
         products = ann.products_of(Q, X, candidates)

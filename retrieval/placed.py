@@ -17,7 +17,7 @@ WIDEST_GRAPH = 512
 """The same for a graph (CAGRA), which keeps them in a thread block's own memory."""
 
 # Starting points drawn for each query of a graph: with one draw, of 200 clusters of 100 vectors many are never entered
-# (recall .33 and .48, with and without links between them, an effort of 64; .98 with eight draws).
+# (recall .33 and .48, without and with links between them, an effort of 64; .98 with eight draws).
 _SAMPLINGS = 8
 _ADDED = 65_536
 # Numbers of neighbours that a GPU gives at a time, 12 bytes each in its memory.

@@ -59,9 +59,9 @@ def _parts(numbers: int) -> int:
     return min(threads(), 1 + numbers // _SHARED_FROM)
 
 
-def compiled(numbers: int) -> bool:
-    """Whether the compiled kernel takes a piece of work of so many numbers to be multiplied."""
-    return _kernel.takes(numbers)
+def compiled() -> bool:
+    """Whether the compiled kernel is loaded."""
+    return _kernel.module is not None
 
 
 def scores_of(Q: NDArray[np.float32], X: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -77,16 +77,15 @@ def scores_of(Q: NDArray[np.float32], X: NDArray[np.float32], rows: NDArray[np.i
     -----
     O(rows.size * dim) time, O(rows.size + Q.size) memory.
     """
-    scores = np.empty(rows.shape, dtype=np.float32)
     numbers = rows.size * X.shape[1]
-    wide = np.ascontiguousarray(Q, dtype=np.float64)
     if _kernel.takes(numbers):
+        wide = np.ascontiguousarray(Q, dtype=np.float64)
+        scores = np.empty(rows.shape, dtype=np.float32)
         rows = np.ascontiguousarray(rows)
         score = _kernel.module.score
         share(lambda start, stop: score(wide, X, rows, scores, start, stop), len(Q), _parts(numbers))
         return scores
-    _fill(wide, X, rows, scores)
-    return scores
+    return _by_numpy(Q, X, rows)
 
 
 def ranked(
@@ -112,27 +111,30 @@ def ranked(
         rank = _kernel.module.rank
         share(lambda start, stop: rank(wide, X, order, candidates, best, scores, start, stop), len(Q), _parts(numbers))
         return best, scores
-    scores = scores_of(Q, X, candidates)
+    scores = _by_numpy(Q, X, candidates)
     chosen = np.lexsort((order[candidates], -scores), axis=1)[:, :k]
     return np.take_along_axis(candidates, chosen, axis=1), np.take_along_axis(scores, chosen, axis=1)
 
 
-def _fill(Q: NDArray[np.float64], X: NDArray[np.float32], rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
-    """As the kernel does, by NumPy: some queries at a time, and of one query some rows at a time."""
+def _by_numpy(Q: NDArray[np.float32], X: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """As `scores_of`: some queries at a time, and of one query some rows at a time."""
     width, dim = rows.shape[1], X.shape[1]
+    scores = np.empty(rows.shape, dtype=np.float32)
     if not rows.size:
-        return
+        return scores
+    wide = Q.astype(np.float64)
     most = max(1, _GATHERED // dim)
     queries, across = max(1, most // width), min(width, most)
     room = np.empty((queries * across, dim), dtype=np.float32)
     for start in range(0, len(Q), queries):
-        asked = Q[start : start + queries, None, :]
+        asked = wide[start : start + queries, None, :]
         for left in range(0, width, across):
             part = rows[start : start + queries, left : left + across]
             # "wrap" takes the last row for -1, as an index would, and needs no second look at the numbers.
             x = np.take(X, part.ravel(), axis=0, out=room[: part.size], mode="wrap").reshape(*part.shape, dim)
             scores[start : start + queries, left : left + across] = _summed(asked, x)
     scores[rows < 0] = -np.inf
+    return scores
 
 
 def _summed(Q: NDArray[np.float64], X: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from reference_gallery import unit
 
 import retrieval
-from retrieval import scoring
+from retrieval import exact, scoring
 from retrieval.engine import limited
 
 
@@ -116,6 +117,17 @@ def test_the_kernel_is_loaded_once_it_pays(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(scoring, "find_spec", lambda name: None)
     without = scoring._Kernel()
     assert not any(without.takes(10_000) for _ in range(3))
+
+
+def test_work_counts_once_towards_loading_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "find_spec", lambda name: name)
+    monkeypatch.setattr(scoring, "_kernel", scoring._Kernel())
+    X = unit(np.eye(8))
+    rows = np.tile(np.arange(8), (8, 1))
+    for done, work in enumerate((scoring.scores_of, exact.refined), 1):
+        more: tuple[Any, ...] = (rows,) if work is scoring.scores_of else (np.arange(8), rows, 8)
+        work(X, X, *more)
+        assert scoring._kernel._before == done * 8**3
 
 
 def test_a_numba_that_does_not_load_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
