@@ -44,6 +44,7 @@ PARTS = (
     Part("indexed", "search through an index, against its peers", ("benchmarks.gallery", "indexed", "--quick")),
     Part("filters", "filtered search, against brute force", ("benchmarks.gallery", "filters", "--quick")),
     Part("embedded", "embedded stores: add, search, delete", ("benchmarks.gallery", "embedded", "--quick")),
+    Part("writes", "writing beside embedded stores and the disk", ("benchmarks.gallery", "writes", "--quick")),
     Part("writing", "commits, threads and processes that write", ("benchmarks.gallery.writing", "--quick")),
     Part("rate", "JSON bytes to vectors, against its peers", ("benchmarks.vsa.rate",)),
     Part("growth", "time and memory from 1,000 to 69,202 records", ("benchmarks.vsa.growth",), long=True),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrieval import pathindex, watermark
+from retrieval import departures, pathindex, watermark
 from retrieval.checksums import payload_crc
 from retrieval.errors import DamagedGalleryError, NotAGalleryError, RetrievalError
 from retrieval.rows import Model
@@ -145,9 +145,16 @@ def readable(folder: Path, connection: sqlite3.Connection, report: CheckReport |
     except FAULTS as error:
         report.note(error)
         last, known = 0, []
+    gone: set[int] = set()
+    try:
+        gone.update(departures.read(folder, connection)[:, 1].tolist())
+    except RetrievalError as error:
+        report.note(error)
     stop = max([(last if isinstance(last, int) else 0) + 1, *(item for item in known if isinstance(item, int))])
     for start in range(1, min(stop, 1 << 40), _STEP):
-        yield from _readable_between(connection, start, min(start + _STEP, stop), report)
+        for record in _readable_between(connection, start, min(start + _STEP, stop), report):
+            if record.item not in gone:
+                yield record
 
 
 def _readable_between(connection: sqlite3.Connection, start: int, stop: int, report: CheckReport) -> Iterator[Record]:

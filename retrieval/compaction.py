@@ -39,6 +39,7 @@ def compact(store: Store, drop: str | None = None) -> Compaction:
     """
     before = _size(store)
     with store.write() as writer, translated(store.folder):
+        writer.settle()
         if drop is not None:
             _drop(writer, drop)
         for model in list(writer.models.values()):

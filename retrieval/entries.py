@@ -35,10 +35,15 @@ class Entries:
         """Find out which entries are dead, and which rows of the table have none: those, rising."""
         rows = table.rows_of(self.items)
         alive = rows >= 0
-        alive[alive] = table.slots[rows[alive]] == self.slots[alive]
+        if len(table):
+            # Row -1 is the last one, and counts for nothing.
+            alive &= table.slots[rows] == self.slots
+        self._rows = np.where(alive, rows, -1)
+        # A slot is in no two entries.
+        if np.count_nonzero(alive) == len(table):
+            return np.empty(0, dtype=np.int64)
         known = np.zeros(len(table), dtype=bool)
         known[rows[alive]] = True
-        self._rows = np.where(alive, rows, -1)
         return np.flatnonzero(~known)
 
     def append(self, table: VectorTable, rows: NDArray[np.int64]) -> None:

@@ -45,7 +45,21 @@ def checked_ids(values: Iterable[Any], before: int = 0) -> list[str]:
     """
     if isinstance(values, (str, bytes)):
         raise TypeError(f"expected several ids, got one: {values!r}; give [{values!r}]")
+    values = list(values)
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return list(map(str, values))
+    if kinds == {str} and all(values) and _is_unicode("".join(values)):
+        return values
     return [checked_id(value, f"id {number}: ") for number, value in enumerate(values, start=before + 1)]
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def id_reader(id: IdOf) -> Callable[[Any, str], str]:

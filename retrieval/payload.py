@@ -56,7 +56,14 @@ def dump_all(values: Iterable[Any], n: int, first: int = 1) -> list[tuple[int, b
     ValueError
         If there are not just n.
     """
-    packed = [dump(value, f"row {number}: ") for number, value in enumerate(values, start=first)]
+    packed: list[tuple[int, bytes | None]] = []
+    for value in values:
+        try:
+            data = orjson.dumps(value, option=_PLAIN)
+        except TypeError:
+            data = b"null"
+        # What is rare is looked at again, with its place.
+        packed.append(dump(value, f"row {first + len(packed)}: ") if b"null" in data else (FAST, data))
     if len(packed) != n:
         raise ValueError(f"{len(packed)} payloads for {n} ids")
     return packed

@@ -28,7 +28,10 @@ FORMAT = 1
 # instead of 4.4 s and read in 0.5 s instead of 1.3 s. A page of 8 KiB holds most payloads without overflow.
 _PAGE_SIZE = 8192
 _CACHE_KIB = 65536
-_WAL_LIMIT = 64 << 20
+# Of the log in pages: a commit that finds more folds it in. The file keeps that length, since a log that is written
+# over is synced without a word to the file system, one that grows is not.
+CHECKPOINT = 1000
+_WAL_LIMIT = CHECKPOINT * _PAGE_SIZE
 
 _TABLES = """
 CREATE TABLE state (
@@ -77,6 +80,9 @@ CREATE TABLE tombstones (
     generation INTEGER NOT NULL, model INTEGER NOT NULL, item INTEGER NOT NULL,
     PRIMARY KEY (generation, model, item)
 ) WITHOUT ROWID;
+CREATE TABLE departures (
+    part INTEGER PRIMARY KEY, last INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL
+);
 """
 
 _DAMAGE_HINT = "run `retrieval check` to see what can be saved and `retrieval export --salvage` to save it"

@@ -28,6 +28,8 @@ from retrieval.tuning import Wanted
 from retrieval.vectors import VectorTable
 from retrieval.views import Found, Part, View
 
+_NONE_HIDDEN = np.zeros(1, dtype=bool)
+
 
 def plan_of(snapshot: Snapshot, model: int) -> Plan | None:
     """The plan of a model's index, if `optimize` made one."""
@@ -112,7 +114,7 @@ class Searcher:
         taken = np.zeros(snapshot.state.next_item, dtype=bool)
         for leg in legs:
             table = self._table(snapshot, leg.model)
-            hidden = taken[table.items]
+            hidden = taken[table.items] if parts else _NONE_HIDDEN
             parts.append(
                 Part(
                     leg,
@@ -125,7 +127,8 @@ class Searcher:
                     np.flatnonzero(~hidden) if hidden.any() else None,
                 )
             )
-            taken[table.items] = True
+            if len(legs) > 1:
+                taken[table.items] = True
         return View(parts)
 
     def _table(self, snapshot: Snapshot, model: int) -> VectorTable:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import marks
+from retrieval import departures, marks
 from retrieval.checksums import added, id_hashes, payload_crc, row_crc
 from retrieval.errors import ModelMismatchError
 from retrieval.lineage import Lineage, read_lineage
@@ -97,11 +97,16 @@ class Snapshot:
             raise damaged(self.folder, f"the setting {key!r} does not match its checksum")
         return str(row[0])
 
+    @cached_property
+    def departed(self) -> NDArray[np.int64]:
+        """Items that were deleted and whose rows are still there, rising."""
+        return np.unique(departures.read(self.folder, self.connection)[:, 1])
+
     def item(self, name: str) -> int | None:
         """The item number of an id, or None."""
         with translated(self.folder):
             row = self.connection.execute("SELECT item FROM ids WHERE id = ?", (name,)).fetchone()
-        return row[0] if row else None
+        return None if row is None or row[0] in self.departed else row[0]
 
     def records(self, items: Iterable[int]) -> dict[int, Record]:
         """The records of some items, by item number; missing ones are damage."""
@@ -124,9 +129,12 @@ class Snapshot:
     def all_records(self) -> Iterator[Record]:
         """Every record in insertion order; memory holds one at a time."""
         count = 0
+        gone = set(self.departed.tolist())
         with translated(self.folder):
             rows = self.connection.execute("SELECT item, id, codec, payload, crc FROM records ORDER BY item")
             for row in rows:
+                if row[0] in gone:
+                    continue
                 count += 1
                 yield checked(self.folder, row)
         if count != self.state.items:
@@ -140,12 +148,15 @@ class Snapshot:
             cursor = self.connection.execute("SELECT item, id FROM ids")
             while rows := cursor.fetchmany(_FETCH):
                 items = self._integers([row[0] for row in rows])
-                part = [str(row[1]) for row in rows]
-                if items.min() < 0 or items.max() >= len(names):
+                part = np.array([str(row[1]) for row in rows], dtype=object)
+                if len(self.departed):
+                    there = ~np.isin(items, self.departed)
+                    items, part = items[there], part[there]
+                if len(items) and (items.min() < 0 or items.max() >= len(names)):
                     raise damaged(self.folder, "an id has an item number that was never given out")
-                names[items] = np.array(part, dtype=object)
-                digest = added(digest, id_hashes(items, part))
-                count += len(rows)
+                names[items] = part
+                digest = added(digest, id_hashes(items, part.tolist()))
+                count += len(items)
         if (count, digest) != (self.state.items, self.state.digest):
             raise damaged(self.folder, "the ids do not match their checksum")
         return names
@@ -160,6 +171,8 @@ class Snapshot:
             while rows := cursor.fetchmany(_FETCH):
                 parts.append(self._integers(rows))
         pairs = np.concatenate(parts) if parts else np.empty((0, 2), dtype=np.int64)
+        if len(pairs) and len(self.departed):
+            pairs = pairs[~np.isin(pairs[:, 0], self.departed)]
         return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
 
     def dropped(self, model: int, since: int) -> NDArray[np.int64]:
@@ -168,7 +181,8 @@ class Snapshot:
             rows = self.connection.execute(
                 "SELECT item FROM tombstones WHERE generation > ? AND model = ?", (since, model)
             ).fetchall()
-        return self._integers([row[0] for row in rows])
+        gone = departures.read(self.folder, self.connection, since)[:, 1]
+        return np.concatenate([gone, self._integers([row[0] for row in rows])])
 
     def _integers(self, values: object) -> NDArray[np.int64]:
         try:

@@ -19,22 +19,20 @@ from retrieval.errors import (
     GalleryNotFoundError,
     RetrievalError,
 )
+from retrieval.folding import BULK, Folding
 from retrieval.rows import Model, State, Storage, write_model, write_state
 from retrieval.schema import (
+    CHECKPOINT,
     FORMAT,
     check_marks,
     check_watermark,
     connect,
     create_tables,
-    database,
     reached,
     translated,
 )
 from retrieval.snapshot import Snapshot
 from retrieval.writing import Writer
-
-# Below this size a write-ahead log is left to SQLite's own checkpoints.
-_FOLD_IN = 16 << 20
 
 
 class Store:
@@ -55,6 +53,7 @@ class Store:
         self._write_connection: sqlite3.Connection | None = None
         self._in_write = False
         self._closed = False
+        self._folding = Folding(folder)
 
     @classmethod
     def create(
@@ -194,8 +193,10 @@ class Store:
             try:
                 writer = Writer(self.folder, connection)
                 yield writer
+                bulk = writer.bytes > BULK
                 with translated(self.folder, self.timeout):
                     writer.finish()
+                    connection.execute(f"PRAGMA wal_autocheckpoint = {0 if bulk else CHECKPOINT}")
                     connection.execute("COMMIT")
                 if writer.state.generation != writer.before.generation:
                     watermark.write(self.folder, writer.state.generation)
@@ -203,16 +204,10 @@ class Store:
                 self._in_write = False
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-            self._fold_in(connection)
+            if bulk:
+                self._folding.begin(connection)
         finally:
             self._writing.release()
-
-    def _fold_in(self, connection: sqlite3.Connection) -> None:
-        """Move a large log into the file, so that disk and later opens do not pay for it."""
-        log = database(self.folder).with_name(database(self.folder).name + "-wal")
-        with contextlib.suppress(sqlite3.Error, OSError):
-            if log.stat().st_size > _FOLD_IN:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def shrink(self) -> None:
         """Give free pages back to the file system.
@@ -225,12 +220,14 @@ class Store:
         with self._writing, translated(self.folder, self.timeout):
             if self._write_connection is None:
                 self._write_connection = self._connect(writable=True)
+            self._folding.wait()
             self._write_connection.execute("VACUUM")
             self._write_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close every connection; the last one to close folds the log into the file."""
         self._closed = True
+        self._folding.wait()
         with self._open_lock:
             connections, self._open = self._open, []
         for connection in connections:

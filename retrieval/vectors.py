@@ -78,6 +78,8 @@ class VectorTable:
 
     def rows_of(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row of each item, -1 for those without a vector."""
+        if len(items) and items.min() >= 0 and items.max() < len(self._row_of):
+            return self._row_of[items]
         known = (items >= 0) & (items < len(self._row_of))
         rows = np.full(len(items), -1, dtype=np.int64)
         rows[known] = self._row_of[items[known]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import zlib
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import marks, pathindex
+from retrieval import departures, marks, pathindex
 from retrieval.checksums import added, id_hashes, payload_crc, placement_hashes, removed, row_crc
 from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
 from retrieval.schema import damaged, translated
 from retrieval.snapshot import Snapshot
 
 Payload = tuple[int, bytes | None]
+_NO_PAYLOAD: Payload = (0, None)
 
 BLOCK_BYTES = 1 << 20
 
@@ -35,6 +37,8 @@ class Writer:
         self._all_new = self.state.items == 0
         self._changed = False
         self._renumbered = False
+        self._leaving: list[int] = []
+        self.bytes = 0
 
     @property
     def active(self) -> Model:
@@ -95,7 +99,12 @@ class Writer:
         with translated(self.folder):
             for among, part in marks.parts(ids):
                 known.update(self.connection.execute(f"SELECT id, item FROM ids WHERE id {among}", part))
-        return known
+        return {name: item for name, item in known.items() if item not in self._gone} if self._gone else known
+
+    @cached_property
+    def _gone(self) -> set[int]:
+        """Items that went, and whose rows may still be there."""
+        return set(departures.read(self.folder, self.connection)[:, 1].tolist())
 
     def _put_records(
         self,
@@ -104,22 +113,28 @@ class Writer:
         fresh: NDArray[np.bool_],
         payloads: Sequence[Payload] | None,
     ) -> None:
-        new_ids = []
-        rows = []
-        for row, (name, item) in enumerate(zip(ids, items.tolist(), strict=True)):
-            if fresh[row]:
-                new_ids.append((name, item))
-            elif payloads is None:
-                continue
-            codec, payload = payloads[row] if payloads is not None else (0, None)
-            rows.append((item, name, codec, payload_crc(item, name, codec, payload), payload))
-        self.connection.executemany("INSERT INTO ids VALUES (?, ?)", new_ids)
-        self.connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", rows)
-        pathindex.put(
-            self.connection,
-            self._paths,
-            [(item, name, codec, payload, crc) for item, name, codec, crc, payload in rows],
-        )
+        # An id that was deleted may still have its row.
+        insert = "INSERT OR REPLACE" if self._gone else "INSERT"
+        numbers = items.tolist()
+        new_ids = [(ids[row], numbers[row]) for row in np.flatnonzero(fresh).tolist()]
+        # In the order of their tree.
+        marks.insert(self.connection, f"{insert} INTO ids", sorted(new_ids))
+        if payloads is None:
+            kept: list[tuple[str, int, Payload]] = [(name, item, _NO_PAYLOAD) for name, item in new_ids]
+        else:
+            kept = list(zip(ids, numbers, payloads, strict=True))
+        rows = [
+            (item, name, codec, payload_crc(item, name, codec, payload), payload)
+            for name, item, (codec, payload) in kept
+        ]
+        marks.insert(self.connection, "INSERT OR REPLACE INTO records", rows)
+        self.bytes += sum(len(payload) for _, _, (_, payload) in kept if payload)
+        if self._paths:
+            pathindex.put(
+                self.connection,
+                self._paths,
+                [(item, name, codec, payload, crc) for item, name, codec, crc, payload in rows],
+            )
 
     @cached_property
     def _paths(self) -> dict[str, int]:
@@ -128,10 +143,11 @@ class Writer:
     def _put_blocks(self, model: Model, X: NDArray[np.float32]) -> NDArray[np.int64]:
         """Write rows into new blocks; their slots, shape (n,)."""
         start = self.state.next_slot
-        self.insert_blocks(model, X.astype("<f4" if model.dtype is Storage.FLOAT32 else "<f2").tobytes())
+        rows = np.ascontiguousarray(X, dtype="<f4" if model.dtype is Storage.FLOAT32 else "<f2")
+        self.insert_blocks(model, rows.reshape(-1).view(np.uint8).data)
         return np.arange(start, start + len(X), dtype=np.int64)
 
-    def insert_blocks(self, model: Model, data: bytes) -> None:
+    def insert_blocks(self, model: Model, data: bytes | memoryview) -> None:
         """Write the bytes of rows into new blocks, from slot `state.next_slot` on."""
         width = model.row_bytes
         step = max(1, BLOCK_BYTES // width) * width
@@ -143,6 +159,7 @@ class Writer:
                 (self.state.next_slot, model.model, n, zlib.crc32(part), part),
             )
             self.state = replace(self.state, next_slot=self.state.next_slot + n)
+        self.bytes += len(data)
 
     def _forget(self, items: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
         """Take the vectors of items out of every model."""
@@ -153,7 +170,19 @@ class Writer:
 
     def displace(self, number: int, items: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
         """Take the vectors that items have under one model out of it; `hashes` are those of their ids."""
+        there = self._uncount(number, items, hashes)
+        if not there:
+            return
+        for among, part in marks.parts(there):
+            self.connection.execute(f"DELETE FROM placements WHERE model = {number} AND item {among}", part)
+            self.connection.execute(f"DELETE FROM uncertainty WHERE model = {number} AND item {among}", part)
         generation = self.before.generation + 1
+        self.connection.executemany(
+            f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, {number}, ?)", [(item,) for item in there]
+        )
+
+    def _uncount(self, number: int, items: NDArray[np.int64], hashes: NDArray[np.uint64]) -> list[int]:
+        """Take items out of the count and the digest of a model; those of them that have a vector there."""
         slot_of: dict[int, int] = {}
         for among, part in marks.parts(items.tolist()):
             slot_of.update(
@@ -163,25 +192,21 @@ class Writer:
             )
         gone = [position for position, item in enumerate(items.tolist()) if item in slot_of]
         if not gone:
-            return
-        there = items[gone].tolist()
-        slots = [slot_of[item] for item in there]
-        for among, part in marks.parts(there):
-            self.connection.execute(f"DELETE FROM placements WHERE model = {number} AND item {among}", part)
-            self.connection.execute(f"DELETE FROM uncertainty WHERE model = {number} AND item {among}", part)
-        self.connection.executemany(
-            f"INSERT OR IGNORE INTO tombstones VALUES ({generation}, {number}, ?)", [(item,) for item in there]
-        )
-        went = placement_hashes(hashes[gone], np.array(slots, dtype=np.int64))
+            return []
+        there: list[int] = items[gone].tolist()
+        slots = np.array([slot_of[item] for item in there], dtype=np.int64)
+        went = placement_hashes(hashes[gone], slots)
         model = self.models[number]
         self.models[number] = replace(model, count=model.count - len(gone), digest=removed(model.digest, went))
         self._changed = True
+        return there
 
     def place(self, number: int, items: NDArray[np.int64], hashes: NDArray[np.uint64], X: NDArray[np.float32]) -> None:
         """Give items, which have none there, vectors under one model; `hashes` are those of their ids."""
         slots = self._put_blocks(self.models[number], X)
-        self.connection.executemany(
-            f"INSERT INTO placements VALUES ({number}, ?, ?)", zip(items.tolist(), slots.tolist(), strict=True)
+        models = itertools.repeat(number, len(items))
+        marks.insert(
+            self.connection, "INSERT INTO placements", list(zip(models, items.tolist(), slots.tolist(), strict=True))
         )
         model = self.models[number]
         came = placement_hashes(hashes, slots)
@@ -195,8 +220,16 @@ class Writer:
         self.models[number] = replace(self.models[number], count=0, digest=0)
         self._changed = self._renumbered = True
 
+    def settle(self) -> None:
+        """Remove the rows of all items that were deleted."""
+        with translated(self.folder):
+            if departures.settle(self.folder, self.connection, self.models):
+                self._changed = True
+
     def new_model(self, name: str, dim: int, dtype: Storage, encoder: bytes | None = None) -> Model:
         """Make the row of a model without vectors."""
+        # Rows of several models are joined with those of items by SQLite, which knows nothing of departures.
+        self.settle()
         model = Model(max(self.models, default=0) + 1, name, dim, dtype, 0, 0)
         self.models[model.model] = model
         write_model(self.connection, model)
@@ -240,11 +273,10 @@ class Writer:
             names = list(found)
             items = np.array(list(found.values()), dtype=np.int64)
             hashes = id_hashes(items, names)
-            self._forget(items, hashes)
-            for among, ids_there in marks.parts(names):
-                self.connection.execute(f"DELETE FROM ids WHERE id {among}", ids_there)
-            for among, items_there in marks.parts(list(found.values())):
-                self.connection.execute(f"DELETE FROM records WHERE item {among}", items_there)
+            for number in self.models:
+                self._uncount(number, items, hashes)
+            self._leaving += found.values()
+            self._gone.update(self._leaving)
             pathindex.forget(self.connection, self._paths, found.values())
         self.state = replace(self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes))
         self._changed = True
@@ -268,6 +300,10 @@ class Writer:
             return
         if self.state.items < 0 or any(model.count < 0 for model in self.models.values()):
             raise damaged(self.folder, "the counts do not add up")
+        if self._leaving:
+            departures.note(self.folder, self.connection, self.before.generation + 1, self._leaving)
+            if len(self.models) > 1 or len(self._gone) > departures.MOST:
+                self.settle()
         epoch = self.before.epoch + int(self._renumbered)
         self.state = replace(self.state, generation=self.before.generation + 1, epoch=epoch)
         write_state(self.connection, self.state)

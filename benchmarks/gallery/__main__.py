@@ -20,13 +20,14 @@ from pathlib import Path
 
 from benchmarks.gallery import data, results
 
-PARTS = ("indexed", "exact", "filters", "embedded")
+PARTS = ("indexed", "exact", "filters", "embedded", "writes")
 APART = ("million", "safety", "gpu")
 DATA = {
     "indexed": data.NAMES,
     "exact": data.NAMES,
     "filters": ("clustered",),
     "embedded": ("clustered",),
+    "writes": ("clustered",),
     "gpu": data.NAMES,
 }
 
@@ -75,13 +76,14 @@ def _run(part: str, name: str, cache: Path, quick: bool, file: Path) -> None:
         title, body = "Kills, readers, altered bytes", safety.run(quick)
     else:
         # A gallery is imported first, so that FAISS's BLAS is told of the processor by it.
-        from benchmarks.gallery import devices, embedded, exactly, filters, indexed
+        from benchmarks.gallery import devices, embedded, exactly, filters, indexed, writes
 
         run, title = {
             "indexed": (indexed.run, "Through an index"),
             "exact": (exactly.run, "Exact"),
             "filters": (filters.run, "Filters"),
             "embedded": (embedded.run, "Embedded stores"),
+            "writes": (writes.run, "Writing beside embedded stores"),
             "gpu": (devices.run, "On a GPU"),
         }[part]
         vectors = data.load(name, cache, quick)

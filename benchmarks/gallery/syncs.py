@@ -52,8 +52,9 @@ def _mark(name: str) -> None:
 def work(name: str, folder: str) -> None:
     """Add and delete in the store that is named, with marks in between."""
     from benchmarks.gallery.embedded import STORES, Embedded
+    from benchmarks.gallery.writes import SyncedLance
 
-    make: Callable[[Path, int], Embedded] = {store.name: store for store in STORES}[name]
+    make: Callable[[Path, int], Embedded] = {store.name: store for store in (*STORES, SyncedLance)}[name]
     store = make(Path(folder) / "store", DIM)
     X = np.random.default_rng(0).standard_normal((2_000, DIM), dtype=np.float32)
     _mark("add")

@@ -166,6 +166,9 @@ def execute(folder: Path, statement: str) -> None:
         "UPDATE state SET active = 2",
         "UPDATE records SET id = 'other' WHERE item = 9",
         "UPDATE blocks SET crc = crc + 1 WHERE first = 61",
+        "DELETE FROM departures",
+        "UPDATE departures SET crc = crc + 1",
+        "UPDATE departures SET data = substr(data, 17)",
     ],
 )
 def test_rows_that_were_tampered_with_are_noticed(

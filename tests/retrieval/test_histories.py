@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from reference_gallery import brute_force, unit
 
 import retrieval
-from retrieval import Gallery
+from retrieval import Gallery, departures
 
 
 def test_records_may_come_from_something_that_writes(gallery: Gallery) -> None:
@@ -116,15 +117,22 @@ def test_another_writer_waits_and_then_says_who_is_in_the_way(gallery: Gallery, 
 
 
 _step = st.tuples(
-    st.sampled_from(["put", "put", "put", "pay", "delete", "search", "reopen"]),
+    st.sampled_from(["put", "put", "put", "pay", "delete", "delete", "search", "reopen", "compact"]),
     st.lists(st.integers(0, 12), min_size=1, max_size=6, unique=True),
     st.integers(0, 3),
 )
 
 
 @settings(max_examples=25, deadline=None)
-@given(steps=st.lists(_step, min_size=1, max_size=25))
-def test_any_sequence_of_writes_is_a_dict(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
+@given(steps=st.lists(_step, min_size=1, max_size=25), most=st.sampled_from([0, 3, 8, departures.MOST]))
+def test_any_sequence_of_writes_is_a_dict(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Any], most: int
+) -> None:
+    with patch("retrieval.departures.MOST", most), patch("retrieval.departures._PART", 2 + most // 3):
+        _follow(tmp_path_factory, steps)
+
+
+def _follow(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
     folder = tmp_path_factory.mktemp("model") / "g"
     model: dict[str, tuple[int, Any]] = {}
     directions = unit(np.random.default_rng(0).standard_normal((4, 5)))
@@ -147,6 +155,8 @@ def test_any_sequence_of_writes_is_a_dict(tmp_path_factory: pytest.TempPathFacto
                 gallery.delete(gone)
                 for name in gone:
                     del model[name]
+            elif action == "compact":
+                gallery.compact()
             elif action == "reopen":
                 gallery.close()
                 gallery = Gallery.open(folder)

@@ -171,8 +171,13 @@ def survives(folder: Path, trace: Path, tmp_path: Path) -> int:
     return opened
 
 
-def test_no_power_loss_takes_back_what_was_acknowledged(tmp_path: Path) -> None:
-    assert survives(*traced(tmp_path), tmp_path) > 100
+# Every write leaves its log to the thread, as bulk writes do.
+ALL_BULK = "import retrieval.store\nretrieval.store.BULK = -1"
+
+
+@pytest.mark.parametrize("settings", ["", ALL_BULK], ids=["small", "bulk"])
+def test_no_power_loss_takes_back_what_was_acknowledged(settings: str, tmp_path: Path) -> None:
+    assert survives(*traced(tmp_path, settings), tmp_path) > 100
 
 
 @pytest.mark.parametrize("name", SABOTAGE)
