@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vsa.binding import Binding
 from vsa.budget import budget
 from vsa.errors import InvalidRecordError
-from vsa.fastpath import FastPath, available
+from vsa.fastpath import FastPath
 from vsa.fields.base import Field
 from vsa.leaves import Arrays, Node, Walker
 from vsa.limits import Limits
@@ -25,6 +25,7 @@ from vsa.paths import Path
 from vsa.product import DeviceProduct, HostProduct, Product
 from vsa.shares import Shares
 from vsa.statistics import Statistics
+from vsa.sums import available
 from vsa.table import RowTable
 
 if TYPE_CHECKING:

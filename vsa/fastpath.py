@@ -7,7 +7,6 @@ they hold is bounded: when a table is full, all of them are emptied.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,6 @@ _CONTAINERS = 1 << 13
 _WISHES = 1 << 13
 _SEEN_PER_SUM = 32
 _SCRATCH = 6 << 20  # bytes of the arrays below
-
-
-def available() -> bool:
-    """Whether numba is installed; it is not imported."""
-    return find_spec("numba") is not None
 
 
 class FastPath:

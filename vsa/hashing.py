@@ -80,12 +80,12 @@ def packed_signs(head: bytes, names: Iterable[bytes], dim: int) -> npt.NDArray[n
 
 def unpack_signs(packed: npt.NDArray[np.uint8], dim: int) -> npt.NDArray[np.float32]:
     """(n, dim) float32 rows of -1 and 1 from those of `packed_signs`."""
-    rows = _OF_BYTE.take(packed.reshape(-1), axis=0).reshape(len(packed), 8 * packed.shape[1])
+    rows = OF_BYTE.take(packed.reshape(-1), axis=0).reshape(len(packed), 8 * packed.shape[1])
     return rows if rows.shape[1] == dim else np.ascontiguousarray(rows[:, :dim])
 
 
-# The eight signs that a byte stands for.
-_OF_BYTE = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
+OF_BYTE = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
+"""(256, 8) float32: the eight signs that a byte stands for."""
 
 
 def permutation(head: bytes, name: bytes, dim: int) -> npt.NDArray[np.int32]:

@@ -149,3 +149,40 @@ def plus_one(typing, total, at, a):
         return _sum(_FLOAT, context, builder, signature, arguments)
 
     return types.void(total, *[types.int64] * 2), codegen
+
+
+def _weighted(lanes: int, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Add `lanes` numbers at each of several addresses, times their weights, to a part of the first argument."""
+    total, at, *terms = arguments
+    shape = ir.VectorType(_FLOAT, lanes)
+    nothing, first = ir.Constant(shape, ir.Undefined), ir.Constant(_INT, 0)
+    everywhere = ir.Constant(ir.VectorType(_INT, lanes), [0] * lanes)
+    target = builder.bitcast(_pointer(context, builder, signature.args[0], total, at), shape.as_pointer())
+    found = builder.load(target, align=4)
+    for address, weight in zip(terms[::2], terms[1::2], strict=True):
+        part = builder.load(builder.inttoptr(address, shape.as_pointer()), align=4)
+        factor = builder.shuffle_vector(builder.insert_element(nothing, weight, first), nothing, everywhere)
+        found = builder.fadd(found, builder.fmul(part, factor))
+    builder.store(found, target, align=4)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def plus_eights(typing, total, at, a, a_weight, b, b_weight, c, c_weight, d, d_weight):
+    """Add eight float32 numbers at each of four addresses, times their weights, to those of `total` from `at` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _weighted(8, context, builder, signature, arguments)
+
+    return types.void(total, types.int64, *[types.int64, types.float32] * 4), codegen
+
+
+@intrinsic
+def plus_times(typing, total, at, a, weight):
+    """Add `LANES` numbers, from `at` on, of a float32 row given by address, times a weight, to those of `total`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = builder.add(arguments[2], builder.mul(arguments[1], ir.Constant(_WORD, 4)))
+        return _weighted(LANES, context, builder, signature, [*arguments[:2], start, arguments[3]])
+
+    return types.void(total, types.int64, types.int64, types.float32), codegen

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vsa.atoms import LEAF_UNIT, Leaf, analyse, exact_share
-from vsa.binding import Binding
+from vsa.binding import Binding, PermutationBinding
 from vsa.budget import Budget
 from vsa.errors import FieldError
 from vsa.factors import PathFactors, id_factors
 from vsa.fields.base import Atoms, Field, Space
-from vsa.hashing import prefix, unpack_signs
+from vsa.hashing import prefix
 from vsa.leaves import Claimed, Node
 from vsa.operators import PathOperators
 from vsa.paths import MEMBER, Path, format_path
@@ -23,7 +23,7 @@ from vsa.shares import Shares
 from vsa.signcache import SignCache
 from vsa.spelling import Words
 from vsa.statistics import Statistics, rarity
-from vsa.sums import bag, headed_sums
+from vsa.sums import bag, headed_sums, kernel, unpacked
 from vsa.typed import typed_rows
 
 Rows = npt.NDArray[np.float32]
@@ -102,14 +102,35 @@ class LeafMaker:
             If the rows of a field, or what they come to with the shares, are not as they must be.
         """
         own, shared, blocks = self._parts(places)
-        own += shared
-        shared *= np.float32(self._shares.anywhere)
-        for node, start, end in blocks:
-            own[start:end] = self._bound(node, own[start:end], shared[start:end])
-        self.peak = max(self.peak, float(own.max()), -float(own.min()))
+        compiled = kernel.worth(len(places)) if isinstance(self._binding, PermutationBinding) else None
+        if compiled is not None:
+            made = np.empty_like(own)
+            for node, start, end in blocks:
+                rows = own[start:end], shared[start:end], made[start:end]
+                self.peak = max(self.peak, self._bind_compiled(compiled, node, *rows))
+        else:
+            made = own
+            made += shared
+            shared *= np.float32(self._shares.anywhere)
+            for node, start, end in blocks:
+                made[start:end] = self._bound(node, made[start:end], shared[start:end])
+            self.peak = max(self.peak, float(made.max()), -float(made.min()))
         if self.peak >= EXACT:
             raise FieldError("the weights of fields and shares take sums beyond 2**24; choose smaller ones")
-        return own
+        return made
+
+    def _bind_compiled(self, compiled: Any, node: Node, own: Rows, words: Rows, out: Rows) -> float:
+        """As `_bound`, by compiled code: fills `out` and gives its largest entry by amount."""
+        shares = self._shares
+        op = self._operators.of(node.path)
+        weight, place, place_weight = shares.bound + shares.position, op, 0
+        if node.place != node.path and shares.position:
+            weight, place, place_weight = shares.bound, self._operators.of(node.place), shares.position
+        peak: float = compiled.bind(
+            own, words, op.index, op.sign, np.float32(weight), place.index, place.sign, np.float32(place_weight),
+            np.float32(shares.anywhere), np.float32(self.factors.of(node.path)), out,
+        )  # fmt: skip
+        return peak
 
     def _parts(self, places: list[tuple[Node, Any]]) -> tuple[Rows, Rows, list[tuple[Node, int, int]]]:
         """What belongs to the leaves' paths alone, and what counts anywhere too, (n, dim) each and not yet bound.
@@ -165,7 +186,8 @@ class LeafMaker:
     def products(self, names: list[bytes], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """(n,) inner products of sign atoms, given by name, with a vector (dim,)."""
         columns, packed, _ = self._levels.of(names)
-        found: npt.NDArray[np.float64] = (unpack_signs(packed, self._binding.dim) @ y).astype(np.float64)
+        columns, signs = unpacked(columns, packed, self._binding.dim)
+        found: npt.NDArray[np.float64] = (signs @ y).astype(np.float64)
         return found[columns]
 
     def bind(self, path: Path, X: Rows) -> Rows:
@@ -184,7 +206,8 @@ class LeafMaker:
             columns, packed, _ = self._levels.of([name for part in some for name, _ in part])
             weights = np.rint(np.array([share for part in some for _, share in part]) * LEAF_UNIT).astype(np.float32)
             starts = np.cumsum([0] + [len(part) for part in some[:-1]])
-            total[at : at + len(some)] = bag(unpack_signs(packed, self._binding.dim), columns, starts, weights)
+            columns, signs = unpacked(columns, packed, self._binding.dim)
+            total[at : at + len(some)] = bag(signs, columns, starts, weights)
         return total
 
     def _own_sums(self, places: list[tuple[Node, Any]], leaves: list[Leaf]) -> Rows:

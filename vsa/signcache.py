@@ -50,14 +50,13 @@ class SignCache(Generic[Name]):
         self._rarity = np.zeros(0)
 
     def of(self, names: list[Name]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-        """Columns, packed rows and rarities of a list of names.
+        """Where the names stand, and the sign rows and rarities of all that are held.
 
         Returns
         -------
         columns : (n,) int64
             Of each name, its row in the other two.
         packed : (m, ⌈dim / 8⌉) uint8
-            Sign rows of the distinct names.
         rarity : (m,) float64
         """
         known = self._known
@@ -66,8 +65,7 @@ class SignCache(Generic[Name]):
         except KeyError:
             self._grow(names)
             slots = [self._known[name] for name in names]
-        met, columns = np.unique(np.array(slots, np.int64), return_inverse=True)
-        return columns.reshape(-1).astype(np.int64, copy=False), self._packed[met], self._rarity[met]
+        return np.array(slots, np.int64), self._packed, self._rarity
 
     def _grow(self, names: list[Name]) -> None:
         """Draw the rows of the names that are not known."""

@@ -1,13 +1,53 @@
-"""Weighted sums of rows of signs, in whole numbers."""
+"""Weighted sums of rows of signs, in whole numbers.
+
+Small sums are NumPy's; large ones are those of compiled code where numba is installed, and else of torch. All of them
+are of whole numbers below 2**24, which float32 holds, so they are alike to the bit.
+"""
 
 from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vsa.hashing import packed_signs, unpack_signs
+from vsa.hashing import OF_BYTE, packed_signs, unpack_signs
 
 Rows = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+FEW = 512
+"""As many rows are summed sooner than numba (half a second) or torch (a second) is imported."""
+
+
+@cache
+def available() -> bool:
+    """Whether numba is installed; it is not imported."""
+    return find_spec("numba") is not None
+
+
+class _Kernel:
+    """The compiled functions, where they are there and worth their import."""
+
+    def __init__(self) -> None:
+        self._module: Any = None
+        self._missing = not available()
+
+    def worth(self, rows: int) -> Any:
+        """`vsa.rowkernel` where it is loaded or so many rows are to be summed; else None."""
+        if self._module is None and not self._missing and rows > FEW:
+            try:
+                from vsa import rowkernel
+            except ImportError:  # numba does not fit this Python or NumPy
+                self._missing = True
+            else:
+                self._module = rowkernel
+        return self._module
+
+
+kernel = _Kernel()
 
 
 def headed_sums(
@@ -16,7 +56,7 @@ def headed_sums(
     heads: list[bytes],
     head_weights: npt.NDArray[np.float64],
     lengths: list[int],
-    columns: npt.NDArray[np.int64],
+    columns: Numbers,
     packed: npt.NDArray[np.uint8],
     weights: npt.NDArray[np.float64],
     unit: int,
@@ -25,32 +65,41 @@ def headed_sums(
 
     The weights are in units of `unit` and rounded to whole numbers.
     """
-    count = len(heads)
-    starts = np.cumsum([0] + [length + 1 for length in lengths[:-1]])
-    first = np.zeros(count + len(columns), bool)
-    first[starts] = True
-    rows = np.empty(len(first), np.int64)
-    rows[first] = np.arange(count)
-    rows[~first] = count + columns
-    every = np.empty(len(first))
-    every[first] = head_weights
-    every[~first] = weights
-    atoms = unpack_signs(np.concatenate([packed_signs(head, heads, dim), packed]), dim)
-    return bag(atoms, rows, starts, np.rint(every * unit).astype(np.float32))
+    own = packed_signs(head, heads, dim)
+    of_heads, of_others = (np.rint(each * unit).astype(np.float32) for each in (head_weights, weights))
+    bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    compiled = kernel.worth(len(heads) + len(columns))
+    if compiled is not None:
+        total = np.zeros((len(heads), dim), np.float32)
+        compiled.add_signs(OF_BYTE, own, np.arange(len(heads)), np.arange(len(heads) + 1), of_heads, total)
+        compiled.add_signs(OF_BYTE, packed, columns, bounds, of_others, total)
+        return total
+    total = unpack_signs(own, dim)
+    total *= of_heads[:, None]
+    held = np.flatnonzero(np.diff(bounds))
+    if len(held):
+        columns, signs = unpacked(columns, packed, dim)
+        total[held] += bag(signs, columns, bounds[held], of_others)
+    return total
 
 
-def bag(
-    table: Rows,
-    rows: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float32] | None = None,
-) -> Rows:
-    """Sums of table rows: bag i is ``rows[starts[i]:starts[i + 1]]``, none of them empty.
+def unpacked(columns: Numbers, packed: npt.NDArray[np.uint8], dim: int) -> tuple[Numbers, Rows]:
+    """The rows of signs that `columns` of `packed` name, each once, and where in them each of `columns` stands."""
+    met, places = np.unique(columns, return_inverse=True)
+    return places.reshape(-1).astype(np.int64, copy=False), unpack_signs(packed[met], dim)
 
-    Few rows are summed by NumPy and many by torch's embedding bag, which needs an import of a second: with whole
-    numbers below 2**24 both give the same bits.
-    """
-    if len(rows) <= 512:
+
+def bag(table: Rows, rows: Numbers, starts: Numbers, weights: npt.NDArray[np.float32] | None = None) -> Rows:
+    """Sums of table rows: bag i is ``rows[starts[i]:starts[i + 1]]``, none of them empty."""
+    compiled = kernel.worth(len(rows))
+    if compiled is not None:
+        total = np.zeros((len(starts), table.shape[1]), np.float32)
+        bounds = np.append(starts, len(rows))
+        if weights is None:
+            weights = np.ones(len(rows), np.float32)
+        compiled.add_rows(table, rows, bounds, weights, total)
+        return total
+    if len(rows) <= FEW:
         picked = table[rows]
         if weights is not None:
             picked *= weights[:, None]
@@ -58,11 +107,11 @@ def bag(
     import torch
 
     with torch.no_grad():
-        total = torch.nn.functional.embedding_bag(
+        summed = torch.nn.functional.embedding_bag(
             torch.from_numpy(rows),
             torch.from_numpy(table),
             torch.from_numpy(np.ascontiguousarray(starts, np.int64)),
             mode="sum",
             per_sample_weights=None if weights is None else torch.from_numpy(weights),
         )
-    return total.numpy()
+    return summed.numpy()

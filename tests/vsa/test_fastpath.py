@@ -12,7 +12,7 @@ from strategies import json_values, objects
 
 import vsa
 from vsa.budget import LEAST_LEAVES, Budget, budget, row_bytes
-from vsa.fastpath import available
+from vsa.sums import available
 
 pytestmark = pytest.mark.skipif(not available(), reason="numba is not installed")
 
