@@ -104,10 +104,6 @@ class Batches:
             bundler = self._ready()
             return bundler.lines(lines, out) if bundler.reads_bytes else None
 
-    def _learn_lines(self, lines: list[bytes]) -> None:
-        with self._lock:
-            self._ready().learn(lines)
-
     def _without_memory(self, workers: int) -> None:
         if self.memory is not None:
             raise ValueError(f"an encoder with a memory learns in one process: workers must be 1, got {workers}")

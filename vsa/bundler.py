@@ -7,7 +7,7 @@ every partial sum stays below 2**24, where float32 is exact: batches, cache cont
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from vsa.fields.base import Field
 from vsa.leaves import Arrays, Node, Walker
 from vsa.limits import Limits
 from vsa.making import EXACT, LeafMaker
+from vsa.meeting import FullError, Meeting
 from vsa.paths import Path
 from vsa.product import DeviceProduct, HostProduct, Product
 from vsa.shares import Shares
@@ -121,18 +122,52 @@ class Bundler:
         return self._total
 
     def lines(self, lines: Sequence[bytes], out: Rows | None = None) -> tuple[Rows, npt.NDArray[np.bool_]]:
-        """Unit vectors of lines whose every token was met before, and which lines those are; see `FastPath`."""
-        return self._fast().encode(lines, out)
+        """Unit vectors of lines by what they hold that was met before; what was not is met now.
 
-    def learn(self, lines: Iterable[bytes]) -> None:
-        """Remember the tokens of lines whose records `sums` has just taken."""
+        Parameters
+        ----------
+        lines : sequence of bytes
+            One JSON value each, or anything at all.
+        out : (n, dim) float32, optional
+            Where to put the rows.
+
+        Returns
+        -------
+        rows : (n, dim) float32
+            Valid where `known` is True.
+        known : (n,) bool
+            False for what is no object or array, or not JSON, or beyond the limits: the parser and the walker decide.
+        """
+        if self._walker.nodes > self._budget.nodes:
+            self._forget()
         fast = self._fast()
-        for line in lines:
-            fast.learn(line)
+        batch = fast.batch(lines, out)
+        try:
+            fast.encode(batch)
+            while not batch.known.all() and self._met(fast, batch, lines):
+                self._table.evict()
+        except BaseException:
+            self._forget()
+            raise
+        return batch.out, batch.known
+
+    def _met(self, fast: FastPath, batch: Any, lines: Sequence[bytes]) -> bool:
+        """Take in what is new in lines and encode them; whether there is more, for which rows must go."""
+        meeting = Meeting(fast, self._walker, self._arrays, self._limits, batch, lines)
+        before = np.count_nonzero(batch.known)
+        full = False
+        try:
+            meeting.meet()
+        except FullError:
+            full = True
+        self._make()
+        fast.enter(batch, meeting.tokens)
+        fast.encode(batch)
+        return full and bool(np.count_nonzero(batch.known) > before)
 
     def _fast(self) -> FastPath:
         if self._fast_path is None:
-            self._fast_path = FastPath(self._walker.root, self._table, self._arrays, self._limits, self._budget.fast)
+            self._fast_path = FastPath(self._walker.root, self._table, self._limits, self._budget.fast)
         return self._fast_path
 
     def leaf_rows(self, record: Any) -> tuple[list[Node], Rows]:
@@ -186,6 +221,8 @@ class Bundler:
 
     def _miss(self, node: Node, key: Any, value: Any) -> int:
         if self._table.is_full() or self._table.is_wordy():
+            if not self._of:
+                raise FullError
             # Mid-record: sum what there is; the rest of the record is added to it later.
             current = self._of[-1]
             if self._starts[-1] == len(self._rows):  # none of its leaves yet
@@ -199,14 +236,18 @@ class Bundler:
         self._pending.append((row, node, value))
         return row
 
-    def _flush(self) -> None:
-        """Make the missing rows and add the batch so far to the total."""
+    def _make(self) -> None:
+        """Make the missing rows."""
         # By node, since its leaves are bound together; fields first, so that a text model gets many texts at once.
         pending, self._pending = sorted(self._pending, key=_field_and_node_of), []
         for at in range(0, len(pending), self._budget.block):
             block = pending[at : at + self._budget.block]
             made = self.maker.make([(node, value) for _, node, value in block])
             self._product.store(np.array([row for row, _, _ in block], np.int64), made)
+
+    def _flush(self) -> None:
+        """Make the missing rows and add the batch so far to the total."""
+        self._make()
         if self._rows:
             rows = np.array(self._rows, np.int64)
             self._table.touch(rows)

@@ -1,7 +1,7 @@
 """From the bytes of lines straight to vectors, where all that a line holds was met before.
 
-The tables are filled from lines that the parser and the walker took, and the vectors are theirs to the bit. What
-they hold is bounded: when a table is full, all of them are emptied.
+The tables are filled by `vsa.meeting` with what the parser took, and the vectors are those of the parser and the walker
+to the bit. What they hold is bounded: when a table is full, all of them are emptied.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from vsa.leaves import EMPTY_ARRAY, EMPTY_OBJECT, FALSE, TRUE, Arrays, Node
+from vsa.leaves import Node
 from vsa.limits import Limits
 from vsa.table import RowTable
+
+Rows = npt.NDArray[np.float32]
 
 _TOKEN_BYTES = 32
 _SLOT_BYTES = 32
@@ -26,7 +27,7 @@ _STRUCTURE = 1 << 16
 _CONTAINERS = 1 << 13
 _WISHES = 1 << 13
 _SEEN_PER_SUM = 32
-_SCRATCH = 6 << 20  # bytes of the arrays below
+_SCRATCH = 8 << 20  # bytes of the arrays below
 
 
 class FastPath:
@@ -38,20 +39,19 @@ class FastPath:
         Of the trie that the walker goes down.
     table : RowTable
         Rows of the leaves.
-    arrays, limits
+    limits : Limits
         As `vsa.JSONEncoder` takes them.
     room : int
         Bytes for the tables, with room for the scan itself: half for tokens, half for sums of whole objects and
         arrays.
     """
 
-    def __init__(self, root: Node, table: RowTable[Any], arrays: Arrays, limits: Limits, room: int) -> None:
+    def __init__(self, root: Node, table: RowTable[Any], limits: Limits, room: int) -> None:
         from vsa import scanning, structure, summing, tokentable
 
         self._scanning, self._summing, self._known = scanning, summing, tokentable
         self._padding = bytes(structure.PADDING)
         self._table = table
-        self._arrays = arrays
         self._limits = limits
         half = max(0, room - _SCRATCH) // 2
         # The table of what was wished for once has a power of two of places, up to twice as many as are asked for.
@@ -62,6 +62,7 @@ class FastPath:
         self._root = root
         self._rows = np.empty(_ROWS_AT_ONCE, np.int64)
         self._wishes = np.empty((_WISHES, 3), np.int64)
+        self._found = np.empty((_NEW_AT_ONCE, 4), np.int64)
         self._scratch = scanning.Scratch(
             places=np.empty(_STRUCTURE, np.int64),
             match=np.zeros(_STRUCTURE, np.int64),
@@ -92,23 +93,14 @@ class FastPath:
             epoch=np.ones(1, np.int64),
         )
 
-    def encode(
-        self, lines: Sequence[bytes], out: npt.NDArray[np.float32] | None = None
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Unit vectors of the lines that are understood.
+    def batch(self, lines: Sequence[bytes], out: Rows | None = None) -> Any:
+        """Lines, one JSON value each or anything at all, with room for their vectors: a `vsa.summing.Batch`.
 
         Parameters
         ----------
         lines : sequence of bytes
-            One JSON value each, or anything at all.
         out : (n, dim) float32, optional
-            Where to put the rows.
-
-        Returns
-        -------
-        rows : (n, dim) float32
-            Valid where `known` is True.
-        known : (n,) bool
+            Where to put the vectors.
         """
         data = np.frombuffer(b"".join([*lines, self._padding]), np.uint8)
         bounds = np.zeros(len(lines) + 1, np.int64)
@@ -116,17 +108,19 @@ class FastPath:
         if out is None:
             out = np.empty((len(lines), self._table.dim), np.float32)
         known = np.zeros(len(lines), bool)
-        batch = self._summing.Batch(
+        return self._summing.Batch(
             data, bounds[:-1], bounds[1:], out, known, self._rows, np.empty(len(lines) + 1, np.int64),
             np.empty(len(lines), np.int64), self._wishes, np.empty(out.shape[1], np.float32), np.empty(out.shape[1]),
         )  # fmt: skip
+
+    def encode(self, batch: Any) -> None:
+        """Fill in the unit vectors of the lines that are understood and not known yet, which then are."""
         leaf_limit = self._limits.leaves
         wished, filled = self._summing.encode(self._tables, self._scratch, self._table.rows, batch, leaf_limit)
         rows = self._rows[:filled]
         self._table.touch(rows[rows >= 0])
         if wished:
-            self._admit(data, self._wishes[:wished])
-        return out, known
+            self._admit(batch.data, self._wishes[:wished])
 
     def _admit(self, data: npt.NDArray[np.uint8], wishes: npt.NDArray[np.int64]) -> None:
         """Sums for objects and arrays that come again."""
@@ -135,48 +129,6 @@ class FastPath:
                 self._tables, self._scratch, self._table.rows, data, wishes, np.empty(len(wishes), np.int64),
                 self._rows, self._seen, self._used, self._limits.leaves,
             )  # fmt: skip
-
-    def learn(self, line: bytes) -> None:
-        """Remember the tokens of a line that the parser and the walker have just taken."""
-        data = np.frombuffer(line + self._padding, np.uint8)
-        found = np.empty((min(_NEW_AT_ONCE, len(line) + 8), 4), np.int64)
-        for _ in range(2 * self._limits.depth):
-            _, _, _, _, unknown = self._scanning.rows_of(
-                self._tables, self._scratch, data, 0, len(line), 0, self._limits.leaves, self._rows,
-                self._wishes[:0], found,
-            )  # fmt: skip
-            if not unknown or not self._resolve(line, data, found[:unknown].tolist()):
-                return
-
-    def _resolve(self, line: bytes, data: npt.NDArray[np.uint8], found: list[list[int]]) -> bool:
-        """Enter what can be entered now; whether there is more to find under it."""
-        tokens = []
-        more = False
-        size = 0
-        for number, kind, start, end in found:
-            node = self._nodes[number]
-            if kind == self._known.MEMBER:
-                more |= self._link(number, node, start)
-                continue
-            value = orjson.loads(line[start:end])
-            if kind == self._known.KEY:
-                child = node.children.get(value)
-                if child is not None:
-                    tokens.append((number, kind, start, end, self._id(child)))
-                    size += end - start
-                    more = True
-                continue
-            row = node.leaves.get(_key(value))
-            if row is not None:
-                tokens.append((number, kind, start, end, row))
-                size += end - start
-        self._grow_nodes()
-        if tokens:
-            if not self._grow(len(tokens), size):
-                self._clear()
-                return False
-            self._known.put_all(self._tables, self._table.rows, data, np.array(tokens, np.int64), self._used)
-        return more
 
     def _grow(self, tokens: int, size: int) -> bool:
         """Make room for more tokens of `size` bytes in all; False if that would be more than there may be."""
@@ -202,25 +154,45 @@ class FastPath:
         self._tables = t
         return True
 
-    def _link(self, number: int, node: Node, member: int) -> bool:
-        """Enter the node of an array's member; False if the walker has not been there."""
-        if self._arrays is Arrays.BAG:
-            child = node.member()
-            self._tables.first[number] = self._id(child)
-            self._grow_nodes()
-            self._tables.following[self._ids[child]] = self._ids[child]
-            return True
-        if member >= len(node.numbered):
-            return False
-        place = self._id(node.numbered[member])
+    def enter(self, batch: Any, tokens: list[tuple[int, int, int, int, int]]) -> bool:
+        """Remember keys and scalars, given as (node, kind, start, end, child or row); False if all had to be forgotten.
+
+        The rows must be in the table, and the nodes must have numbers.
+        """
         self._grow_nodes()
-        if member == 0:
-            self._tables.first[number] = place
-        else:
-            self._tables.following[self._ids[node.numbered[member - 1]]] = place
+        if not tokens:
+            return True
+        if not self._grow(len(tokens), sum(end - start for _, _, start, end, _ in tokens)):
+            self._clear()
+            return False
+        entries = np.array(tokens, np.int64)
+        self._known.put_all(self._tables, self._table.rows, batch.data, entries, self._used)
         return True
 
-    def _id(self, node: Node) -> int:
+    def unknown(
+        self, batch: Any, skip: npt.NDArray[np.int8], first: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+        """What the lines from `first` on hold that was not met before; see `vsa.scanning.unknown_of`."""
+        bounds = np.zeros(len(skip) + 1, np.int64)
+        end = self._scanning.unknown_of(
+            self._tables, self._scratch, batch.data, batch.starts, batch.ends, skip, first, self._limits.leaves,
+            self._rows, self._wishes[:0], self._found, bounds,
+        )  # fmt: skip
+        return self._found, bounds, end
+
+    def node(self, number: int) -> Node:
+        """The node that the tables know by a number."""
+        return self._nodes[number]
+
+    def link(self, array: int, members: list[Node]) -> None:
+        """Enter the nodes of an array's members by number."""
+        numbers = [self.number(node) for node in members]
+        self._grow_nodes()
+        self._tables.first[array] = numbers[0]
+        self._tables.following[numbers[:-1]] = numbers[1:]
+
+    def number(self, node: Node) -> int:
+        """The number of a node; a new one where it has none."""
         number = self._ids.get(node)
         if number is None:
             number = self._ids[node] = len(self._nodes)
@@ -237,12 +209,3 @@ class FastPath:
         self._tables = t._replace(first=np.concatenate([t.first, none]), following=np.concatenate([t.following, none]))
         s = self._scratch
         self._scratch = s._replace(stamps=np.concatenate([s.stamps, np.zeros(more, np.int64)]))
-
-
-def _key(value: Any) -> Any:
-    """Under what a node keeps the row of a parsed scalar or empty container."""
-    if value is True or value is False:
-        return TRUE if value else FALSE
-    if type(value) is dict:
-        return EMPTY_OBJECT
-    return EMPTY_ARRAY if type(value) is list else value

@@ -134,7 +134,7 @@ class Walker:
             If the record is larger than the limits.
         """
         if (type(record) is not dict and type(record) is not list) or not record:
-            rows.append(self._leaf(self.root, record))
+            rows.append(self.leaf(self.root, record))
             return
         append = rows.append
         if self.root.field is not None and (row := self._claim(self.root, record)) is not None:
@@ -155,7 +155,7 @@ class Walker:
                 kind = type(value)
                 if kind is str or kind is int or kind is float or value is None:
                     row = child.leaves.get(value)
-                    append(self._leaf(child, value) if row is None else row)
+                    append(self.leaf(child, value) if row is None else row)
                 elif (kind is dict or kind is list) and value:
                     if child.field is None or (row := self._claim(child, value)) is None:
                         stack.append((child, value, depth + 1))
@@ -163,7 +163,7 @@ class Walker:
                     else:
                         append(row)
                 else:
-                    append(self._leaf(child, value))
+                    append(self.leaf(child, value))
 
     def _members(self, node: Node, container: Any) -> Any:
         """Pairs of (node, value) of a container that is not empty."""
@@ -172,29 +172,32 @@ class Walker:
             try:
                 return zip([children[key] for key in container], container.values(), strict=True)
             except KeyError:
-                self._grow(node, container)
+                for key in container:
+                    if key not in children:
+                        self.child(node, key)
                 return zip([children[key] for key in container], container.values(), strict=True)
         if self._arrays is Arrays.BAG:
             return ((node.member(), value) for value in container)
-        before = len(node.numbered)
-        most = POSITIONS if self._arrays is Arrays.BOTH else None
-        nodes = node.numbered_members(len(container), most)
-        self.nodes += len(nodes) - before
-        return zip(nodes, container, strict=False)
+        return zip(self.members(node, len(container)), container, strict=False)
 
-    def _grow(self, node: Node, container: dict[Any, Any]) -> None:
-        for key in container:
-            if key in node.children:
-                continue
-            if type(key) is not str:
-                raise InvalidRecordError(f"keys must be str, got {type(key).__name__} {key!r} at {_name(node)}")
-            if len(key) > self._limits.string:
-                raise LimitError(
-                    f"a key of {len(key):,} characters, above {self._limits.string:,} (limits.string), at {_name(node)}"
-                )
-            _check_text(key, node, "a key")
-            node.child(key)
-            self.nodes += 1
+    def child(self, node: Node, key: Any) -> Node:
+        """The node of a key that `node` does not know, made; errors as `walk`."""
+        if type(key) is not str:
+            raise InvalidRecordError(f"keys must be str, got {type(key).__name__} {key!r} at {_name(node)}")
+        if len(key) > self._limits.string:
+            raise LimitError(
+                f"a key of {len(key):,} characters, above {self._limits.string:,} (limits.string), at {_name(node)}"
+            )
+        _check_text(key, node, "a key")
+        self.nodes += 1
+        return node.child(key)
+
+    def members(self, node: Node, count: int) -> list[Node]:
+        """At least `count` nodes for the members of an array by number; made where they are missing."""
+        before = len(node.numbered)
+        nodes = node.numbered_members(count, POSITIONS if self._arrays is Arrays.BOTH else None)
+        self.nodes += len(nodes) - before
+        return nodes
 
     def _claim(self, node: Node, container: Any) -> int | None:
         """The row of an object or array that the node's field takes whole, or None."""
@@ -205,8 +208,11 @@ class Walker:
         row = node.leaves.get(claimed)
         return self._miss(node, claimed, claimed) if row is None else row
 
-    def _leaf(self, node: Node, value: Any) -> int:
-        """The row of a leaf, checked and looked up under a key that mixes up no two values."""
+    def leaf(self, node: Node, value: Any) -> int:
+        """The row of a scalar or empty container, checked and looked up under a key that mixes up no two values.
+
+        Errors as `walk`.
+        """
         kind = type(value)
         if kind not in _JSON_TYPES:
             value = plain(value)

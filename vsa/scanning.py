@@ -1,9 +1,10 @@
 """Compiled scan of a line's bytes down the trie of paths, to the rows that its leaves have.
 
-Only bytes met before are understood: each key and each value, a scalar or a whole object or array, must equal byte
-by byte one that the parser took at the same node, and what lies between them must be the grammar's own. So a line
-that is understood is valid JSON and its rows are inherited. Anything else makes the scan give up, and the parser
-and the walker decide. Needs numba; see `vsa.fastpath`, which owns the tables.
+Only bytes met before are understood: each key and each scalar must equal byte by byte one that the parser took at the
+same node, each whole object or array one that was understood, and what lies between them must be the grammar's own. So
+a line that is understood is valid JSON and its rows are inherited. What is not met before is told, for the parser to
+take piece by piece (`vsa.meeting`); anything else makes the scan give up, and the parser and the walker decide. Needs
+numba; see `vsa.fastpath`, which owns the tables.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ def _members(t, s, data, opening, parent, found, unknown):
     k = opening
     count = 0
     last = -1
+    longer = -1  # the entry of `found` that says that the array has more members than are known
     while k != closing:
         if count == len(members) or (count and data[places[k]] != COMMA):
             return -1, unknown
@@ -116,9 +118,10 @@ def _members(t, s, data, opening, parent, found, unknown):
         elif parent >= 0 and (count == 0 or last >= 0):
             node = first[parent] if count == 0 else following[last]
             if node < 0:
-                unknown = _unknown(found, unknown, parent, MEMBER, count, last)
+                unknown = _unknown(found, unknown, parent, MEMBER, count, count + 1)
                 if unknown < 0:
                     return -1, 0
+                longer = unknown - 1
         last = node
         # The value begins at `at`; places[k] is the next of the structure.
         container = -1
@@ -141,6 +144,8 @@ def _members(t, s, data, opening, parent, found, unknown):
         hashes[count] = h
         prefetch(tokens, np.int64(h >> np.uint64(20)) & mask, 0)
         count += 1
+    if longer >= 0:
+        found[longer, 3] = count
     return count, unknown
 
 
@@ -176,7 +181,7 @@ def rows_of(t, s, data, start, end, node, leaf_limit, rows, wishes, found):
         as there is room.
     found : (m, 4) int64
         Where it has rows, the scan goes on over what it does not know and fills in (node, kind, start, end) of each
-        key and scalar, and (array, MEMBER, number, last) of members.
+        key and scalar, and (array, MEMBER, number, members) of an array with more members than it had.
 
     Returns
     -------
@@ -226,6 +231,41 @@ def rows_of(t, s, data, start, end, node, leaf_limit, rows, wishes, found):
         if leaves > leaf_limit:
             return -1, 0, 0, 0, unknown
     return count, leaves, bound, wished, unknown
+
+
+@compiled
+def unknown_of(t, s, data, starts, ends, skip, first, leaf_limit, rows, wishes, found, bounds):
+    """What lines hold that was not met before, for as many of them from `first` on as `found` has room for.
+
+    Parameters
+    ----------
+    skip : (lines,) int8
+        Lines that are not 0 are passed over; set to -1 where a line is not one object or array.
+    found : (m, 4) int64
+        See `rows_of`.
+    bounds : (lines + 1,) int64
+        Filled: what line n holds is ``found[bounds[n]:bounds[n + 1]]``.
+
+    Returns
+    -------
+    int
+        The line after the last that was looked at.
+    """
+    filled = 0
+    for n in range(first, len(starts)):
+        bounds[n] = filled
+        if skip[n]:
+            continue
+        # A key or a value takes two bytes at least, with what parts it from the next.
+        if filled and len(found) - filled <= (ends[n] - starts[n]) // 2 + 1:
+            return n
+        count, _, _, _, unknown = rows_of(t, s, data, starts[n], ends[n], 0, leaf_limit, rows, wishes, found[filled:])
+        if count < 0:
+            skip[n] = -1
+        else:
+            filled += unknown
+    bounds[len(starts)] = filled
+    return len(starts)
 
 
 @compiled

@@ -49,10 +49,6 @@ class Streaming(ABC):
         """Vectors of the lines that need no parser, and which those are; None where lines are not read as bytes."""
 
     @abstractmethod
-    def _learn_lines(self, lines: list[bytes]) -> None:
-        """Remember lines that `encode` has taken."""
-
-    @abstractmethod
     def _without_memory(self, workers: int) -> None:
         """ValueError if several workers would have to share a memory."""
 
@@ -123,7 +119,6 @@ class Streaming(ABC):
             return rows, []
         left = np.flatnonzero(~known)
         parsed, errors, taken = self._parsed([batch[i] for i in left])
-        self._learn_lines([batch[left[i]][1] for i in taken])
         rows[left[taken]] = parsed
         known[left[taken]] = True
         return rows[known], errors

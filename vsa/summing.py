@@ -32,6 +32,7 @@ class Batch(NamedTuple):
     out : (lines, dim) float32
         Filled in where `known` is set to True.
     known : (lines,) bool
+        Lines for which it is True already are passed over.
     rows : int64
         Rows of all lines, one line after the other.
     bounds : (lines + 1,) int64
@@ -74,6 +75,8 @@ def encode(t, s, table, b, leaf_limit):
     filled = 0
     for n in range(len(starts)):
         bounds[n] = filled
+        if known[n]:
+            continue
         count, _, peaks[n], more, _ = rows_of(
             t, s, data, starts[n], ends[n], 0, leaf_limit, rows[filled:], b.wishes[wished:], s.nothing
         )
@@ -84,8 +87,8 @@ def encode(t, s, table, b, leaf_limit):
     bounds[len(starts)] = filled
     total, exact = b.total, b.exact
     for n in range(len(starts)):
-        if known[n]:
-            first, end = bounds[n], bounds[n + 1]
+        first, end = bounds[n], bounds[n + 1]
+        if end > first:
             if peaks[n] < EXACT:
                 add(table, t.sums, rows, first, end, filled, total)
                 known[n] = to_unit(total, b.out[n])

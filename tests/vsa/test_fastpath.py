@@ -219,3 +219,76 @@ def test_a_changed_encoder_forgets():
     after = encoder.encode_jsonl(data)
     np.testing.assert_array_equal(after, encoder.encode([json.loads(line) for line in data.split(b"\n")]))
     assert (before != after).any()
+
+
+def test_what_is_new_in_a_line_is_met_without_the_walk(monkeypatch: pytest.MonkeyPatch):
+    lines = [b'{"a": {"b": [1, {"c": "x"}, [[]]]}, "\\u00e9": %d}' % i for i in range(300)]
+    expected = by_parser(b"\n".join(lines))
+
+    def walk(*_: object) -> None:
+        raise AssertionError("walked")
+
+    monkeypatch.setattr("vsa.leaves.Walker.walk", walk)
+    for arrays in ("both", "bag", "sequence"):
+        encoder = vsa.JSONEncoder(DIM, seed=5, arrays=arrays)
+        assert known(encoder, lines) == [True] * 300
+    assert outcome(vsa.JSONEncoder(DIM, seed=5), b"\n".join(lines)) == expected
+
+
+def test_strings_and_keys_beyond_the_limits_are_refused_when_they_are_met():
+    limits = vsa.Limits(string=4)
+    lines = [
+        b'{"a": "1234"}',
+        b'{"a": "12345"}',
+        b'{"12345": 1}',
+        b'{"a": {"1234": 1}, "b": {"12345": "x"}}',
+        b'{"b": 1}',
+    ]
+    expected = by_parser(b"\n".join(lines), limits=limits)
+    assert len(expected[1]) == 3
+    encoder = vsa.JSONEncoder(DIM, seed=5, limits=limits)
+    for _ in range(2):
+        assert outcome(encoder, b"\n".join(lines)) == expected
+
+
+@pytest.mark.parametrize("fast", [0, 9 << 20])
+def test_tables_and_rows_that_are_too_few_change_nothing(monkeypatch: pytest.MonkeyPatch, fast: int):
+    def narrow(*sizes: Any, **options: Any) -> Budget:
+        return replace(budget(*sizes, **options), leaves=LEAST_LEAVES * row_bytes(DIM), fast=fast)
+
+    monkeypatch.setattr("vsa.bundler.budget", narrow)
+    long = {"long": list(range(9000, 14_500))}  # more values than there are rows
+    records = [{"a": i, "b": {f"k{i % 700}": [i % 5, f"word{i % 11}"]}} for i in range(2500)]
+    records = [*records[:1200], long, *records[1200:], long]
+    data = b"\n".join(json.dumps(record).encode() for record in records)
+    expected = vsa.JSONEncoder(DIM, seed=5).encode(records).tobytes()
+    encoder = vsa.JSONEncoder(DIM, seed=5)
+    for _ in range(2):
+        assert encoder.encode_jsonl(data).tobytes() == expected
+
+
+def test_rows_that_could_not_be_made_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    data = b'{"a": "red sea", "b": [1, 2]}\n{"a": "blue sea", "b": [3]}'
+    expected = by_parser(data)
+    encoder = vsa.JSONEncoder(DIM, seed=5)
+    maker = encoder._ready().maker
+
+    def interrupted(places: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(maker, "make", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            encoder.encode_jsonl(data)
+    assert outcome(encoder, data) == expected
+
+
+def test_tables_that_overflow_amid_a_batch_leave_nothing_half_known(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("vsa.bundler.budget", lambda *sizes, **options: replace(budget(*sizes, **options), fast=0))
+    one = [b'{"p": %d}' % i for i in range(20)]
+    many = [b"{" + b", ".join(b'"k%d_%d": %d' % (i, j, j) for j in range(30)) + b"}" for i in range(60)]
+    other = [b'{"q": %d, "r": {"s": %d}}' % (i, i) for i in range(20)]
+    encoder = vsa.JSONEncoder(DIM, seed=5)
+    encoder.encode_jsonl(b'{"p": "met"}')
+    for lines in (one + many, other, one, other):
+        assert outcome(encoder, b"\n".join(lines)) == by_parser(b"\n".join(lines))
