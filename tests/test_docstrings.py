@@ -77,3 +77,14 @@ def test_arrays_have_shapes(name: str, thing: Any) -> None:
     ]
     if any(re.search(r"ArrayLike|NDArray|Vectors|Float32|Float64|Floats|Rows", kind) for kind in types):
         assert SHAPE.search(inspect.getdoc(thing) or ""), f"{name} does not tell the shapes of its arrays"
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"), [pytest.param(*each, id=each[0]) for each in public() if inspect.isclass(each[1])]
+)
+def test_how_a_class_is_made_is_not_told_in_the_words_of_another_library(name: str, thing: type) -> None:
+    own = vars(thing).get("__init__")
+    if own is None or own.__doc__:
+        return
+    shown = inspect.getdoc(own)  # its base's, where it has none
+    assert shown in (None, inspect.getdoc(object.__init__)), f"{name}() shows {shown!r}"

@@ -200,7 +200,7 @@ def prior(token: bytes) -> float:
     text = token[1:].decode()
     if token[:1] == b"g":
         return 0.9
-    if any(c.isdigit() for c in text):
+    if any(map(str.isdigit, text)):
         return 0.5 if len(text) == 1 else 1.0
     if not text.isascii():
         return 0.8

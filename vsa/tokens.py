@@ -71,7 +71,7 @@ def words(text: str) -> list[str]:
     # The longer searches only where what they look for can be.
     if ("-" in folded or "." in folded or "/" in folded) and (not folded.isascii() or _DIGIT.search(folded)):
         for code in _JOINED.findall(folded):
-            if any(c.isdigit() for c in code) and len(code) <= LONGEST_SPELLED:
+            if len(code) <= LONGEST_SPELLED and any(map(str.isdigit, code)):
                 found.append(code.translate(_NO_JOINTS))
     if not folded.isascii() and _IDEOGRAPHS.search(folded):
         found = [piece for word in found for piece in _pieces(word)]

@@ -79,6 +79,7 @@ class BT2Head(nn.Module):
         orthogonal: OrthogonalMap = "cayley",
         seed: int = 0,
     ) -> None:
+        """Draw the first weights; ValueError for dims, a scale or a kind of map that do not go together."""
         super().__init__()
         if not 0 <= extra <= old_dim:
             raise ValueError(f"extra must lie between 0 and old_dim ({old_dim}), not be {extra}")
