@@ -57,17 +57,11 @@ def _run(part: Part, end: float, file: Path) -> str | None:
         return f"{part.name}: stopped after {left:.0f} s, the time was up"
     if done.returncode:
         return f"{part.name}: {part.command} ended with status {done.returncode}"
-    took = f"Took {time.monotonic() - begun:.0f} s at commit {_commit()}."
+    took = f"Took {time.monotonic() - begun:.0f} s at commit {results.commit()}."
     # Headings of a part would split its section in two.
     body = "\n".join(f"##{line}" if line.startswith("#") else line for line in done.stdout.strip().splitlines())
     results.write(file, f"{part.name}: {part.about}", part.command, f"{body}\n\n{took}")
     return None
-
-
-def _commit() -> str:
-    words = ["git", "describe", "--always", "--dirty"]
-    done = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

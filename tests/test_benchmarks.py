@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import contents
+from benchmarks.gallery import results
 from benchmarks.parts import PARTS, Part
 
 ROOT = Path(__file__).parent.parent
@@ -78,3 +79,14 @@ def test_every_module_finds_what_it_imports_of_the_project(file: Path) -> None:
         if str(error.name).split(".")[0] in {"benchmarks", "vsa", "retrieval"}:
             raise
         pytest.skip(f"{error.name} is not installed")
+
+
+def test_what_was_written_below_a_section_is_kept_when_its_part_runs_again(tmp_path: Path) -> None:
+    file = tmp_path / "RESULTS.md"
+    results.write(file, "One", "python -m one", "| 1 |")
+    first = file.read_text(encoding="utf-8")
+    file.write_text(first + "\nWhy it is 1.\n\n## Other\n\n2\n", encoding="utf-8")
+    for _ in range(2):
+        results.write(file, "One", "python -m one", "| 3 |")
+    text = file.read_text(encoding="utf-8")
+    assert text == first.replace("| 1 |", "| 3 |") + "\nWhy it is 1.\n\n## Other\n\n2\n"

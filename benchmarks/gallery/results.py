@@ -56,7 +56,10 @@ def _version(name: str) -> str:
 
 
 def write(file: Path, title: str, command: str, body: str) -> None:
-    """Put a section in place of the one with the same title, or at the end; and show it."""
+    """Put a section in place of the one with the same title, or at the end; and show it.
+
+    What stands below the line about the machine was written by hand and is kept.
+    """
     section = f"## {title}\n\n`{command}`\n\n{body}\n\n{machine()}\n"
     print("\n" + section, flush=True)
     text = file.read_text(encoding="utf-8") if file.exists() else HEAD
@@ -65,5 +68,6 @@ def write(file: Path, title: str, command: str, body: str) -> None:
     if place is None:
         parts.append(section)
     else:
-        parts[place] = section
+        notes = re.split(r"(?m)^\d+ cores of .*; commit .*\.$", parts[place])[1:]
+        parts[place] = section + (f"\n{notes[-1].strip()}\n" if notes and notes[-1].strip() else "")
     file.write_text("\n".join(parts), encoding="utf-8")

@@ -10,6 +10,7 @@ fields of the record in four rounds. Artworks are read with a memory learned fro
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,13 +127,12 @@ def main() -> None:
         c = capacity(dim)
         for n, *figures in zip(c.fields, c.one_look, c.explained, c.trusted, c.right_of_trusted, c.theory, strict=True):
             rows.append([str(dim), str(n), *(f"{value:.3f}" for value in figures)])
-            print(*rows[-1], flush=True)
+            print(*rows[-1], file=sys.stderr, flush=True)
     parts.append(results.table(head, rows))
     for dim, count in ((1024, 100), (4096, 25)):
         parts.append(f"{count} artworks that the memory (of the other 6,800 or so) has not seen, dim {dim}:")
         found = [[name, str(n), *(f"{value:.3f}" for value in figures)] for name, n, *figures in artworks(dim, count)]
         parts.append(results.table(("field", "values", "right", "trust ≥ .95", "right of those"), found))
-        print(parts[-1], flush=True)
     file = Path(__file__).with_name("RESULTS.md")
     results.write(file, "Decoding", "python -m benchmarks.vsa.decode", "\n\n".join(parts))
 

@@ -5,17 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-
-def commit() -> str:
-    """The commit of this project, with "-dirty" where files differ from it."""
-    words = ["git", "describe", "--always", "--dirty"]
-    done = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+from benchmarks.gallery.results import commit
 
 
 def version(package: str) -> str:
