@@ -15,7 +15,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from vsa.histogram import Scale
 from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, log2
@@ -55,6 +55,35 @@ PRIOR = {"null": 0.25, "false": 0.5, "true": 0.7, "{}": 0.25, "[]": 0.25, '""': 
 """Rarity of the constants where nothing was fitted."""
 
 
+class Line(NamedTuple):
+    """Where a number or time lies on a line of soft levels.
+
+    Attributes
+    ----------
+    kind : bytes
+        ``b"l"`` for the line of a field's numbers, ``b"d"`` for that of days.
+    at : float
+    share : float
+        Weight of each grid's cells together, in units of `LEAF_UNIT`.
+    """
+
+    kind: bytes
+    at: float
+    share: float
+
+    @property
+    def grids(self) -> tuple[float, ...]:
+        """Width of a cell on each grid."""
+        return DAY_GRIDS if self.kind == b"d" else NUMBER_GRIDS
+
+    def cells(self) -> dict[bytes, float]:
+        """Names of the cells that it touches, with their weights in units of `LEAF_UNIT`."""
+        return {
+            b"%s%d,%d" % (self.kind, grid, node): self.share * weight
+            for grid, node, weight in cells(self.at, self.grids)
+        }
+
+
 @dataclass(slots=True)
 class Leaf:
     """The weighted atoms of one value.
@@ -65,8 +94,10 @@ class Leaf:
         Folded words with their weights; with `WHOLE` before those that are not spelled.
     exact : bytes
         Name of the exact value's atom.
-    levels : dict of bytes to float
-        Names of the soft levels of a number or time, and their weights in units of `LEAF_UNIT`.
+    line : Line or None
+        Where a number or time lies among soft levels.
+    marks : dict of bytes to float
+        Names of further levels, and their weights in units of `LEAF_UNIT`.
     number : float or None
         The number that the value is, for its field's statistics.
     when : float or None
@@ -79,7 +110,8 @@ class Leaf:
     # Dictionaries of plain values cost the garbage collector nothing, as lists of pairs do.
     words: dict[str, int]
     exact: bytes
-    levels: dict[bytes, float] = field(default_factory=dict)
+    line: Line | None = None
+    marks: dict[bytes, float] = field(default_factory=dict)
     number: float | None = None
     when: float | None = None
     spread: float | None = None
@@ -88,6 +120,11 @@ class Leaf:
     def is_text(self) -> bool:
         """Whether the exact value is counted wherever it stands; other values are counted by path."""
         return self.exact[:1] == b"x"
+
+    @property
+    def levels(self) -> dict[bytes, float]:
+        """Names of all soft levels of a number or time, and their weights in units of `LEAF_UNIT`."""
+        return (self.line.cells() if self.line else {}) | self.marks
 
 
 def analyse(value: Any, scale: Scale | None = None, spread: float = 1.0) -> Leaf:
@@ -112,7 +149,7 @@ def analyse(value: Any, scale: Scale | None = None, spread: float = 1.0) -> Leaf
     spread = 1.0 if scale is None else max(scale.spread, LEAST_SPREAD)
     leaf = Leaf({}, b"n" + name.encode(), number=float(value), spread=spread)
     leaf.words = {WHOLE + name: max(1, round(NUMERAL_WEIGHT * spread))}
-    leaf.levels = _levels(float(value), scale)
+    _set_levels(leaf, float(value), scale)
     return leaf
 
 
@@ -131,22 +168,19 @@ def numeral(value: int | float) -> str:
     return repr(value)
 
 
-def _levels(value: float, scale: Scale | None) -> dict[bytes, float]:
-    """Soft levels of a number: cells on the ladder of its field's scale."""
+def _set_levels(leaf: Leaf, value: float, scale: Scale | None) -> None:
+    """Put a number among the soft levels of its field's scale."""
     spread = 1.0 if scale is None else max(scale.spread, LEAST_SPREAD)
-    share = LEVEL_SHARE * spread / math.sqrt(len(NUMBER_GRIDS))
-    found = {
-        b"l%d,%d" % (grid, node): share * weight for grid, node, weight in cells(position(value, scale), NUMBER_GRIDS)
-    }
-    if scale is None:
-        if 0.0 < abs(value) < 1.0:
-            sign = b"+" if value > 0 else b"-"
-            for _, node, weight in cells(log2(abs(value)), (1.0,)):
-                found[b"m%s%d" % (sign, node)] = MAGNITUDE_SHARE * weight
-        else:
-            # Of the same length, and like no other: a number without a magnitude must not seem nearer for it.
-            found[b"m=" + numeral(value).encode()] = MAGNITUDE_SHARE
-    return found
+    leaf.line = Line(b"l", position(value, scale), LEVEL_SHARE * spread / math.sqrt(len(NUMBER_GRIDS)))
+    if scale is not None:
+        return
+    if 0.0 < abs(value) < 1.0:
+        sign = b"+" if value > 0 else b"-"
+        for _, node, weight in cells(log2(abs(value)), (1.0,)):
+            leaf.marks[b"m%s%d" % (sign, node)] = MAGNITUDE_SHARE * weight
+    else:
+        # Of the same length, and like no other: a number without a magnitude must not seem nearer for it.
+        leaf.marks[b"m=" + numeral(value).encode()] = MAGNITUDE_SHARE
 
 
 def _text(text: str, scale: Scale | None, spread: float) -> Leaf:
@@ -156,8 +190,7 @@ def _text(text: str, scale: Scale | None, spread: float) -> Leaf:
         # Days and hours are digits that come again every month: as words they would make far times alike.
         leaf.words = {WHOLE + text[:4]: max(1, round(YEAR_WEIGHT * spread))}
         leaf.when, leaf.spread = when, spread
-        share = LEVEL_SHARE * spread / math.sqrt(len(DAY_GRIDS))
-        leaf.levels = {b"d%d,%d" % (grid, node): share * weight for grid, node, weight in cells(when, DAY_GRIDS)}
+        leaf.line = Line(b"d", when, LEVEL_SHARE * spread / math.sqrt(len(DAY_GRIDS)))
         return leaf
     found = words(text)
     if found:
@@ -171,7 +204,7 @@ def _text(text: str, scale: Scale | None, spread: float) -> Leaf:
             leaf.words = {word: max(1, round(factor * math.sqrt(count))) for word, count in counts.items()}
     if text[-1].isdecimal() and _NUMERAL.fullmatch(text):
         leaf.number = float(text)
-        leaf.levels = _levels(leaf.number, scale)
+        _set_levels(leaf, leaf.number, scale)
     return leaf
 
 

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
+
 
 def log2(x: float) -> float:
     """Binary logarithm of a positive number from IEEE basic operations alone, to about 1e-15.
@@ -59,10 +62,27 @@ def cells(u: float, grids: tuple[float, ...]) -> list[tuple[int, int, float]]:
         right = place - node
         left = 1.0 - right
         norm = math.sqrt(left * left + right * right)
-        found.append((number, node, left / norm))
+        if left > 0.0:  # a place just below a node may round to it
+            found.append((number, node, left / norm))
         if right > 0.0:
             found.append((number, node + 1, right / norm))
     return found
+
+
+def cells_of(
+    u: npt.NDArray[np.float64], grids: tuple[float, ...]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """`cells` of many positions: nodes and weights, (n, 2 grids) each, first the left cells of all grids.
+
+    A cell that `cells` leaves out has weight 0.
+    """
+    place = u[:, None] / np.array(grids)
+    node = np.floor(place)
+    right = place - node
+    left = 1.0 - right
+    norm = np.sqrt(left * left + right * right)
+    nodes = node.astype(np.int64)
+    return np.concatenate([nodes, nodes + 1], axis=1), np.concatenate([left / norm, right / norm], axis=1)
 
 
 NUMBER_GRIDS = (16.0, 4.0, 1.0, 0.25, 0.0625, 1 / 64, 1 / 256, 1 / 1024)

@@ -21,6 +21,7 @@ from vsa.operators import PathOperators
 from vsa.paths import MEMBER, Path, format_path
 from vsa.shares import Shares
 from vsa.signcache import SignCache
+from vsa.soft import level_name, soft_levels
 from vsa.spelling import Words
 from vsa.statistics import Statistics, rarity
 from vsa.sums import bag, headed_sums, kernel, unpacked
@@ -79,8 +80,8 @@ class LeafMaker:
         self.factors = PathFactors(id_factors(statistics, shares) if statistics else {})
         self._atoms = prefix("atom", binding.seed)
         self.words = Words(self._atoms, binding.dim, statistics, budget)
-        self._levels: SignCache[bytes] = SignCache(
-            self._atoms, binding.dim, atom=bytes, rarities=lambda names: [1.0] * len(names), most=budget.levels
+        self._levels: SignCache[bytes | int] = SignCache(
+            self._atoms, binding.dim, atom=level_name, rarities=lambda names: [1.0] * len(names), most=budget.levels
         )
         self.peak = 1.0
 
@@ -145,7 +146,7 @@ class LeafMaker:
             blocks.append((node, blocks[-1][2] if blocks else 0, len(leaves)))
         if typed is not None:
             for i in np.flatnonzero(typed.read).tolist():
-                leaves[i].levels = {}
+                leaves[i].line, leaves[i].marks = None, {}
         shared = self.words.sums(leaves)
         own = self._own_sums(places, leaves)
         if typed is not None:
@@ -183,9 +184,9 @@ class LeafMaker:
         own, shared, _ = self._parts([(node, value) for value in values])
         return own + shared, shared
 
-    def products(self, names: list[bytes], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def products(self, names: Sequence[bytes], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """(n,) inner products of sign atoms, given by name, with a vector (dim,)."""
-        columns, packed, _ = self._levels.of(names)
+        columns, packed, _ = self._levels.of(list(names))
         columns, signs = unpacked(columns, packed, self._binding.dim)
         found: npt.NDArray[np.float64] = (signs @ y).astype(np.float64)
         return found[columns]
@@ -213,18 +214,19 @@ class LeafMaker:
     def _own_sums(self, places: list[tuple[Node, Any]], leaves: list[Leaf]) -> Rows:
         known: Iterable[float | None] = [None] * len(leaves)
         if self._statistics is not None:
-            names = [exact_name(node, leaf) for (node, _), leaf in zip(places, leaves, strict=True)]
-            known = rarity(self._statistics.tokens.of(names), self._statistics.records)
-        columns, packed, _ = self._levels.of([name for leaf in leaves for name in leaf.levels])
+            exact = [exact_name(node, leaf) for (node, _), leaf in zip(places, leaves, strict=True)]
+            known = rarity(self._statistics.tokens.of(exact), self._statistics.records)
+        levels = soft_levels(leaves)
+        columns, packed, _ = self._levels.of(levels.names)
         return headed_sums(
             self._atoms,
             self._binding.dim,
             [leaf.exact for leaf in leaves],
             np.array([exact_share(leaf, rare) for leaf, rare in zip(leaves, known, strict=True)]),
-            [len(leaf.levels) for leaf in leaves],
-            columns,
+            np.bincount(levels.owners, minlength=len(leaves)),
+            columns[levels.which],
             packed,
-            np.array([share for leaf in leaves for share in leaf.levels.values()]),
+            levels.shares,
             LEAF_UNIT,
         )
 

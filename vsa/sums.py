@@ -55,7 +55,7 @@ def headed_sums(
     dim: int,
     heads: list[bytes],
     head_weights: npt.NDArray[np.float64],
-    lengths: list[int],
+    lengths: Numbers | list[int],
     columns: Numbers,
     packed: npt.NDArray[np.uint8],
     weights: npt.NDArray[np.float64],
