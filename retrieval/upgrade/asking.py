@@ -12,7 +12,18 @@ import numpy.typing as npt
 from retrieval.compat.local_linear import LocalLinearMap
 from retrieval.compat.pairs import Float32, Float64, Int64, checked_vectors, unit_rows
 from retrieval.errors import InvalidVectorError
-from retrieval.upgrade.judging import CROSS, SELF, STAY, Outcomes, attained, joined, mixed, scaled
+from retrieval.upgrade.judging import (
+    CROSS,
+    SELF,
+    STAY,
+    Outcomes,
+    attained,
+    first,
+    joined,
+    mixed,
+    needed,
+    scaled,
+)
 from retrieval.upgrade.queries import SAME, Bools, Both, Queries, check_dims, same_items
 
 if TYPE_CHECKING:
@@ -79,15 +90,14 @@ class Stage:
             return cls(queries, 0, trial.old, trial.new, trial.stored, trial.spread, none)
         return _with_items(upgrade, trial, queries, queries.wanted)
 
-    def outcomes(self, upgrade: Bridge, shares: Sequence[float], k: int) -> Outcomes:
+    def outcomes(self, upgrade: Bridge, shares: Sequence[float], k: int, n_items: int | None = None) -> Outcomes:
         """Judge every search, query by query: values in [0, 1], but that nearness may fall below.
 
         - found@1, found@k: whether the item wanted is the first, or among the first k, found; copies of it tie.
-        - nearness@1, nearness@k, where no item is known: (n, 2), mean similarity to the query of the first or the first
-          k found, by either judge, the new model and the mapped search turned round; see `judging.scaled`.
+        - nearness@1, nearness@k, where no item is known: mean similarity to the query, by the new model, of the first
+          or the first k found, foretold for a gallery of `n_items`; see `judging.attained`.
         """
         order = np.argsort(-self.spread, kind="stable")
-        items = self.new if self.queries.known else upgrade.map_query(self.new)
         parts: list[Outcomes] = []
         for start in range(0, len(self.queries), _QUERIES):
             block = slice(start, start + _QUERIES)
@@ -104,8 +114,7 @@ class Stage:
                 wanted = self.wanted[block]
                 parts.append({name: _found_by(scores, wanted, k) for name, scores in searches.items()})
             else:
-                judges = (native, upgrade.map_gallery(self.queries.old[block]).vectors @ items.T)
-                parts.append({name: _judged(scores, judges, k) for name, scores in searches.items()})
+                parts.append({name: _judged(scores, native, k, n_items) for name, scores in searches.items()})
         return joined(parts) if self.queries.known else scaled(joined(parts), k)
 
     def among(self, upgrade: Bridge, gallery: npt.ArrayLike, k: int) -> Outcomes:
@@ -177,12 +186,10 @@ def _found_by(scores: Float32, wanted: Int64, k: int) -> dict[str, Float64]:
     return _found((scores > own + _TIE).sum(axis=1), k)
 
 
-def _judged(scores: Float32, judges: Sequence[Float32], k: int) -> dict[str, Float64]:
-    n = min(k, scores.shape[1])
-    some = np.argpartition(-scores, n - 1, axis=1)[:, :n]
-    order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1, kind="stable")
-    found = np.take_along_axis(some, order, axis=1).astype(np.int64)
-    return attained(found, judges, [judge.mean(axis=1, dtype=np.float64, keepdims=True) for judge in judges], k)
+def _judged(scores: Float32, native: Float32, k: int, n_items: int | None) -> dict[str, Float64]:
+    size = scores.shape[1]
+    random = native.mean(axis=1, dtype=np.float64, keepdims=True)
+    return attained(first(scores, needed(k, size)), native, random, k, size, n_items)
 
 
 def _found(above: Int64, k: int) -> dict[str, Float64]:

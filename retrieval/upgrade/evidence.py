@@ -14,14 +14,11 @@ from retrieval.compat.errors import InvalidPairsError
 from retrieval.compat.fitting import SOLVED_UP_TO
 from retrieval.compat.mapfile import Parts
 from retrieval.compat.pairs import Float32, Int64
+from retrieval.upgrade.choosing import best_of
 from retrieval.upgrade.coverage import Coverage
-from retrieval.upgrade.judging import CROSS, outcomes, unlabelled
 from retrieval.upgrade.queries import Queries
 from retrieval.upgrade.trial import Kind, Trial, clusters, group_folds, random_folds
 
-# A simpler map is kept where it loses this much, at most.
-_PARSIMONY = 0.005
-_K = 10
 _LEAST_GROUPS = 3
 _LEAST_PAIRS = 20
 
@@ -70,9 +67,8 @@ class Evidence:
     ) -> Evidence:
         """Try the kinds of maps on pairs held out at random, and the best of them on whole groups too.
 
-        A gallery map is tried by both of its methods, where the pairs are few enough to solve for. The best
-        has the highest mean of nearness@1 and nearness@10. Labels have no say in it: in a few hundred
-        held-out items most classes have hardly two.
+        A gallery map is tried by both of its methods, where the pairs are few enough to solve for. Which is the best,
+        `retrieval.upgrade.choosing` says.
         """
         codes = np.full(len(old), -1, dtype=np.int64) if classes is None else _numbered(classes)
         grouped = classes is not None and int(codes.max()) + 1 >= _LEAST_GROUPS
@@ -83,8 +79,7 @@ class Evidence:
             if kind == "gallery" and len(old) <= SOLVED_UP_TO:
                 settings = tried[-1].settings
                 tried.append(Trial.of(kind, old, new, codes, random, seed, settings, "solve"))
-        scores = [_score(trial) for trial in tried]
-        best = next(trial for trial, score in zip(tried, scores, strict=True) if score >= max(scores) - _PARSIMONY)
+        best = best_of(tried)
         groups = group_folds(codes if grouped else clusters(old, new, seed), seed)
         return cls(
             len(old),
@@ -146,12 +141,6 @@ def arrays_of(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
 def _numbered(classes: npt.NDArray[Any] | Sequence[Hashable]) -> Int64:
     _, codes = np.unique(np.asarray(classes), return_inverse=True)
     return codes.astype(np.int64)
-
-
-def _score(trial: Trial) -> float:
-    """Mean nearness by both judges: a map that repeats what is noise in the new model's queries pleases but one."""
-    found = outcomes(trial, no_calibration(), (), _K)[CROSS]
-    return float(np.mean([found[measure].mean() for measure in unlabelled(_K)]))
 
 
 def check_pairs(

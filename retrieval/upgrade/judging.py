@@ -1,10 +1,10 @@
-"""How good a search is, query by query: by labels, or by two judges that need none.
+"""How good a search is, query by query: by labels, or by the new model, foretold for a gallery of the real size.
 
-Without labels nothing but the models says what is right. The new model as a judge asks with the very vector that new
-queries search with, so that what is noise in it counts as right for them: the judge flatters the mapped search. The
-mapped search turned round, which asks with the old model's query, mapped, among the new model's items, shares no
-vector with the mapped search, and its query with staying: it flatters staying. What is the same to both is the truth
-of the items, and the mean of the two is taken; the span between them is how little can be known without labels.
+Without labels the new model says what is right, whatever kind of map is judged. Held-out galleries are small, and small
+galleries flatter a mapped search: among few items the nearest is far away, and no search needs be exact. What the last
+doubling of the gallery changed, each doubling up to the real size is taken to change: a mapped search loses by these,
+the more the less exact it is. A judge that asks with what new queries ask with takes their noise for right; against
+labels that weighed less than the size did, and mended only by a judge that is another one for each kind of map.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from retrieval.compat.calibration import Calibration, at_level
 from retrieval.compat.pairs import Float32, Float64, Int64
 from retrieval.upgrade.trial import Trial
 
-# By search, then by measure: one value a query, or one by each of two judges.
+# By search, then by measure: one value a query.
 Outcomes = dict[str, dict[str, Float64]]
 STAY, CROSS, SELF = "old/old", "mapped", "new/new"
 # Where the new model tells its nearest from random items by less, all are alike to it.
 LEAST_CONTRAST = 1e-6
+# Nothing is foretold for galleries larger than held-out ones by more than 2⁵: no trend was measured over more.
+MOST_DOUBLINGS = 5
 LABELLED = ("CMC@1", "mAP")
 
 
@@ -35,17 +37,17 @@ def mixed(share: float) -> str:
     return f"mixed {share:.0%}"
 
 
-def outcomes(trial: Trial, calibration: Calibration, shares: Sequence[float], k: int) -> Outcomes:
+def outcomes(
+    trial: Trial, calibration: Calibration, shares: Sequence[float], k: int, n_items: int | None = None
+) -> Outcomes:
     """Judge staying, switching, re-encoding all, and every share backfilled in order of the spread.
 
     Each held-out item is a query among the other items of its fold. Measures of each search, in [0, 1]
-    but for nearness, which may fall below:
-
-    In a fold of k items or fewer all of them stand for the first k.
+    but for nearness, which may fall below. In a fold of k items or fewer all of them stand for the first k.
 
     - recall@k: share of the new model's own k nearest that were found.
-    - nearness@1, nearness@k: (n, 2), mean similarity of the first or the first k found by either judge, the new model
-      and the mapped search turned round; see `scaled`.
+    - nearness@1, nearness@k: mean similarity, by the new model, of the first or the first k found, foretold for a
+      gallery of `n_items`, or without these for one as large as the fold; see `attained` and `scaled`.
     - CMC@1, mAP: with classes alone; NaN for a query with no other item of its class in the fold.
     """
     per_fold: list[Outcomes] = []
@@ -60,9 +62,15 @@ def outcomes(trial: Trial, calibration: Calibration, shares: Sequence[float], k:
             encoded = np.zeros(len(native), dtype=np.bool_)
             encoded[order[: round(share * len(order))]] = True
             searches[mixed(share)] = np.where(encoded, native, comparable)
-        judges, codes = (native, mapped.T), trial.codes[rows]
-        per_fold.append({name: _judge(scores, judges, codes, k) for name, scores in searches.items()})
+        codes = trial.codes[rows]
+        per_fold.append({name: _judge(scores, native, codes, k, n_items) for name, scores in searches.items()})
     return scaled(joined(per_fold), k)
+
+
+def reach(trial: Trial, n_items: int) -> int:
+    """Items of the gallery that nearness is foretold for: `n_items`, between one and 32 held-out galleries."""
+    size = int(trial.sizes.min())
+    return int(np.clip(n_items, size, size << MOST_DOUBLINGS))
 
 
 def joined(parts: Sequence[Outcomes]) -> Outcomes:
@@ -74,21 +82,11 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
 
 
 def scaled(found: Outcomes, k: int) -> Outcomes:
-    """Bring similarities attained, (n, 2) by two judges, to one scale: staying and mapped together are worth the same.
-
-    Were neither search better and both flattered alike, each judge would favour its own by as much, and the means be
-    equal. 1 is the mean of the new model's own search, and 0 what items drawn at random attain. Where a judge tells
-    what was found from random items no better than by chance, the new model judges alone.
-    """
+    """Bring similarities attained to a scale on which 1 is the mean of the new model's own search, 0 random items."""
     for measure in unlabelled(k):
-        stay, cross, own = (found[search][measure].mean(axis=0) for search in (STAY, CROSS, SELF))
-        both = stay + cross
-        alone = min(both) < LEAST_CONTRAST
-        weights = np.array([1.0, 0.0 if alone else both[0] / both[1]])
-        best = own @ weights / np.count_nonzero(weights)
+        best = max(float(found[SELF][measure].mean()), LEAST_CONTRAST)
         for measures in found.values():
-            values = measures[measure] * weights
-            measures[measure] = (values[:, [0, 0]] if alone else values) / max(best, LEAST_CONTRAST)
+            measures[measure] = measures[measure] / best
     return found
 
 
@@ -99,32 +97,84 @@ def _levelled(calibrated: Float32, native: Float32) -> Float32:
     return at_level(calibrated, level, aim)
 
 
-def nearest(scores: Float32, k: int) -> Int64:
-    """The k best of each row, best first, the item itself left out: (m, k)."""
-    others = scores.copy()
-    np.fill_diagonal(others, -np.inf)
-    some = np.argpartition(-others, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(others, some, axis=1), axis=1, kind="stable")
+def nearest(scores: Float32, n: int) -> Int64:
+    """The n best of each row of a square matrix, the item itself left out: (m, n)."""
+    return first(_without_own(scores), n)
+
+
+def first(scores: Float32, n: int) -> Int64:
+    """The n best of each row, best first: (m, n)."""
+    some = np.argpartition(-scores, n - 1, axis=1)[:, :n]
+    order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1, kind="stable")
     return np.take_along_axis(some, order, axis=1).astype(np.int64)
 
 
-def attained(found: Int64, judges: Sequence[Float32], random: Sequence[Float64 | float], k: int) -> dict[str, Float64]:
-    """Mean similarity of the first and of the first k found, above that of random items: (n, 2) by two judges."""
-    values = [
-        np.take_along_axis(judge, found, axis=1).astype(np.float64) - level
-        for judge, level in zip(judges, random, strict=True)
-    ]
-    both = np.stack(values, axis=-1)
-    return dict(zip(unlabelled(k), (both[:, 0], both.mean(axis=1)), strict=True))
+def _without_own(scores: Float32) -> Float32:
+    others: Float32 = scores.copy()
+    np.fill_diagonal(others, -np.inf)
+    return others
 
 
-def _judge(scores: Float32, judges: Sequence[Float32], codes: Int64, k: int) -> dict[str, Float64]:
-    n = len(scores)
-    found, true = (nearest(side, min(k, n - 1)) for side in (scores, judges[0]))
-    random = [float((j.sum(dtype=np.float64) - np.trace(j, dtype=np.float64)) / (n * (n - 1))) for j in judges]
+def needed(k: int, size: int) -> int:
+    """How many found items the first k of every random half of a gallery are among, but for one in 10¹⁰."""
+    return min(4 * k + 60, size)
+
+
+def attained(
+    found: Int64, judge: Float32, random: Float64 | float, k: int, size: int, n_items: int | None
+) -> dict[str, Float64]:
+    """Similarity, above that of random items, of the first and the mean of the first k found: (n,) each.
+
+    Foretold for a gallery of N items from one of `size`: v + d · (v − v½), where v½ is the expectation over all halves
+    of the gallery, and d = log₂(N / size), from 0 to 5. v is linear in the log of the size where it is exact.
+
+    Parameters
+    ----------
+    found : (n, needed(k, size)) int64
+        Items, best first.
+    judge : (n, m) float32
+    random : (n, 1) float64 or float
+        Similarity of random items, by the judge.
+    k, size : int
+        `size` is the number of items searched, without the query's own.
+    n_items : int or None
+        N; `size` where it is not given.
+    """
+    values = np.take_along_axis(judge, found, axis=1).astype(np.float64) - random
+    doublings = 0.0 if n_items is None else float(np.clip(np.log2(max(n_items, 1) / size), 0.0, MOST_DOUBLINGS))
+    foretold = []
+    for n in (1, k):
+        whole = values[:, :n].mean(axis=1)
+        half = values[:, : needed(n, size)] @ _in_halves(size, n) if doublings else whole
+        foretold.append(whole + doublings * (whole - half))
+    return dict(zip(unlabelled(k), foretold, strict=True))
+
+
+def _in_halves(size: int, k: int) -> Float64:
+    """Weights of a gallery's ranking that give the mean of the first k in a random half of it: (needed(k, size),).
+
+    The half is drawn item by item, best first; w_r is the chance that rank r is drawn as one of the first k, over k.
+    """
+    drawn, k = max(size // 2, 1), min(k, max(size // 2, 1))
+    # Chances that 0 ... k − 1 of those before were drawn.
+    chances = np.zeros(k)
+    chances[0] = 1.0
+    weights = np.zeros(needed(k, size))
+    for rank in range(len(weights)):
+        taken = chances * np.clip((drawn - np.arange(k)) / (size - rank), 0.0, 1.0)
+        weights[rank] = taken.sum() / k
+        chances = chances - taken
+        chances[1:] += taken[:-1]
+    return weights
+
+
+def _judge(scores: Float32, native: Float32, codes: Int64, k: int, n_items: int | None) -> dict[str, Float64]:
+    size = len(scores) - 1
+    found, true = (nearest(side, needed(k, size)) for side in (scores, native))
+    random = float((native.sum(dtype=np.float64) - np.trace(native, dtype=np.float64)) / (len(native) * size))
     measures: dict[str, Float64] = {
-        f"recall@{k}": (found[:, :, None] == true[:, None, :]).any(axis=2).mean(axis=1),
-        **attained(found, judges, random, k),
+        f"recall@{k}": (found[:, :k, None] == true[:, None, :k]).any(axis=2).mean(axis=1),
+        **attained(found, native, random, k, size, n_items),
     }
     if codes[0] >= 0:
         measures |= dict(zip(LABELLED, _by_class(scores, codes), strict=True))
@@ -133,10 +183,8 @@ def _judge(scores: Float32, judges: Sequence[Float32], codes: Int64, k: int) -> 
 
 def _by_class(scores: Float32, codes: Int64) -> tuple[Float64, Float64]:
     """Whether the first found is of the query's class, and the average precision."""
-    others = scores.copy()
-    np.fill_diagonal(others, -np.inf)
     # The item itself, at −∞, comes last and is cut off.
-    order = np.argsort(-others, axis=1, kind="stable")[:, :-1]
+    order = np.argsort(-_without_own(scores), axis=1, kind="stable")[:, :-1]
     relevant = codes[order] == codes[:, None]
     wanted = relevant.sum(axis=1)
     precision = np.cumsum(relevant, axis=1) / np.arange(1, relevant.shape[1] + 1)

@@ -89,12 +89,12 @@ class Upgrade(Reported):
             The items' ids, which must differ.
         classes : (n,), optional
             Ground truth, if there is any, of any one sortable type. With it reports are made by CMC@1 and mAP,
-            and without it by how near what is found is, to two judges.
+            and without it by how near what is found is, to the new model.
         old_model, new_model : str
             The models' names, which must differ.
         kinds : sequence of {"isometry", "gallery", "query"}
             What to choose among; the first that is as good as the best on held-out pairs, to within half
-            a point, is taken. A gallery map from 4,096 pairs or fewer may be a kernel ridge; see
+            a percent of nearness, is taken. A gallery map from 4,096 pairs or fewer may be a kernel ridge; see
             `retrieval.compat.LocalLinearMap.fit`.
         queries : Queries, optional
             That `report` judges by. Pairs that they want are left out of the fit, as is what no pair stands for.

@@ -15,17 +15,13 @@ _WHAT = {
     "mapped": "new queries, mapped gallery",
     "new/new": "new queries, all re-encoded",
 }
-_NEARNESS = (
-    "judged by the new model's queries and by the old model's, mapped, as either flatters its own search: nearness is "
-    "their mean, 100 that of new/new, and intervals span both"
-)
 
 
 def text(report: Report) -> str:
     """Lay a report out for a terminal, 100 columns or so."""
     lines = [_title(report), "", f"verdict: {report.verdict}", f"judged by: {report.verdict.judged_by}", ""]
     if report.asked is not None:
-        lines += [*_ruled(_asked_table(report.asked)), "", _asked_about(report.asked), ""]
+        lines += [*_ruled(_asked_table(report.asked)), "", _asked_about(report, report.asked), ""]
     lines += [*_ruled(_items_table(report)), "", _explained(report), "", *_facts(report)]
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(lines)
@@ -50,7 +46,7 @@ def html(report: Report) -> str:
     facts = "".join(f"<li>{escape(line)}</li>" for line in [*_facts(report), *report.notes])
     asked = ""
     if report.asked is not None:
-        asked = f"{_table(_asked_table(report.asked))}<p>{escape(_asked_about(report.asked))}</p>"
+        asked = f"{_table(_asked_table(report.asked))}<p>{escape(_asked_about(report, report.asked))}</p>"
     return (
         f"<div><p><b>{escape(_title(report))}</b></p><p><b>{escape(decision)}</b>: {escape(reason)}</p>"
         f"<p>Judged by: {escape(report.verdict.judged_by)}</p>{asked}{_table(_items_table(report))}"
@@ -92,8 +88,16 @@ def _asked_table(asked: Asked) -> list[list[str]]:
     return [head, *([_label(one), *(interval(one.expected[m]) for m in asked.decisive)] for one in asked.searches)]
 
 
-def _asked_about(asked: Asked) -> str:
-    right = "found@k is the share of the queries whose item is among the first k" if asked.known else _NEARNESS
+def _nearness(report: Report) -> str:
+    return (
+        "judged by the new model: nearness 100 is that of its own neighbours, and all is foretold for a gallery of "
+        f"{report.n_foretold:,} items"
+    )
+
+
+def _asked_about(report: Report, asked: Asked) -> str:
+    known = "found@k is the share of the queries whose item is among the first k"
+    right = known if asked.known else _nearness(report)
     text = f"In percent with 95 % intervals, among {asked.n_items:,} items that the map has not seen; {right}."
     if asked.among:
         stay, crossed = asked.among
@@ -111,7 +115,7 @@ def _label(search: Search | Found) -> str:
 
 
 def _explained(report: Report) -> str:
-    judged = "judged by classes" if report.labelled else _NEARNESS
+    judged = "judged by classes" if report.labelled else _nearness(report)
     return (
         f"In percent with 95 % intervals, expected for this gallery; {judged}. Least sure items are re-encoded first."
     )

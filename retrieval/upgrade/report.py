@@ -74,7 +74,7 @@ class Asked:
         Queries that were judged.
     known : bool
         The items that they want are known, and found@1 and found@k say how many of them were found; otherwise
-        nearness@1 and nearness@k do, by two judges.
+        nearness@1 and nearness@k do, by the new model.
     unfit : int
         Queries left out, as the map was fitted on the items that they want.
     n_items : int
@@ -135,7 +135,7 @@ class Report:
         Of the upgrade.
     n_pairs : int
     labelled : bool
-        Measures are by classes; otherwise by two judges that need none; see `retrieval.upgrade.judging`.
+        Measures are by classes; otherwise by the new model; see `retrieval.upgrade.judging`.
     held_out : str
         What was held out as a whole for `Search.unlike`: "classes" or "clusters".
     decisive : tuple of str
@@ -149,6 +149,8 @@ class Report:
     uncovered : Interval or None
         Share of the gallery of kinds that the pairs do not hold; None where no gallery vectors were given.
     cost : Cost
+    n_foretold : int
+        Items of the gallery that nearness is foretold for.
     notes : tuple of str
         What else should be known.
     """
@@ -165,6 +167,7 @@ class Report:
     unmatched: Interval
     uncovered: Interval | None
     cost: Cost
+    n_foretold: int
     notes: tuple[str, ...]
 
     def __getitem__(self, name: str) -> Search:

@@ -45,13 +45,14 @@ class Reported(Bridge):
             of the gallery is of kinds that the pairs do not hold. Without them the pairs are taken for
             a fair sample of the gallery.
         n_items : int, optional
-            Items in the gallery, for the cost; by default a million.
+            Items in the gallery, for the cost, which by default is that of a million, and for what is foretold without
+            labels, by default for the pairs or the gallery vectors, whichever are more.
         encoder_rate : float, optional
             Items a second that the new model encodes.
         queries : Queries, optional
             What users ask, under both models; by default those given to the fit. A hundred or more decide the verdict,
             instead of whole items as queries: by whether they find the items that they want, or where these are not
-            known by how near what they find is, to two judges.
+            known by how near what they find is, to the new model.
         k : int
             Neighbours of recall@k, nearness@k and found@k.
         shares : sequence of float

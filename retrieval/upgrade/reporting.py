@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from retrieval.metrics import Interval, paired_bootstrap
 from retrieval.upgrade.asking import Stage, known_item
-from retrieval.upgrade.judging import CROSS, LABELLED, SELF, STAY, Outcomes, mixed, outcomes, unlabelled
+from retrieval.upgrade.judging import CROSS, LABELLED, SELF, STAY, Outcomes, mixed, outcomes, reach, unlabelled
 from retrieval.upgrade.matching import unmatched
 from retrieval.upgrade.queries import Queries
 from retrieval.upgrade.report import Asked, Cost, Found, Report, Search
@@ -23,7 +23,7 @@ SHARES = (0.0, 0.1, 0.3, 0.5, 1.0)
 _RESAMPLES = 1000
 # A map that knows little of some items makes a few right pairs look like strangers.
 _MOST_STRANGERS = 0.02
-_TWO_JUDGES = "there are no labels, and what is near to the models stood for right"
+_BY_NEW_MODEL = "there are no labels, and what is near to the new model stood for right"
 
 
 def make_report(
@@ -51,13 +51,14 @@ def make_report(
     rising = sorted({float(share) for share in shares})
     labelled = bool(evidence.random.codes[0] >= 0)
     decisive = LABELLED if labelled else unlabelled(k)
-    sides = [outcomes(trial, upgrade.calibration, rising, k) for trial in (evidence.random, evidence.groups)]
+    size = _size(n_items, gallery_vectors, evidence.n_pairs)
+    sides = [outcomes(trial, upgrade.calibration, rising, k, size) for trial in (evidence.random, evidence.groups)]
     uncovered = None if gallery_vectors is None else evidence.coverage.uncovered(gallery_vectors, seed=seed)
     weight = 0.0 if uncovered is None else uncovered.estimate
     searches = tuple(_search(name, share, sides, weight, seed) for name, share in _named(rising))
     strangers = _interval(unmatched(evidence.random), seed)
     given = evidence.queries if queries is None else queries
-    asked = None if given is None else _asked(upgrade, given, gallery_vectors, rising, k, seed)
+    asked = None if given is None else _asked(upgrade, given, gallery_vectors, size, rising, k, seed)
     findings = Findings(
         evidence.n_pairs,
         evidence.relatedness,
@@ -89,7 +90,8 @@ def make_report(
         strangers,
         uncovered,
         cost,
-        _notes(upgrade, labelled, asked, strangers, uncovered, searches[1], decisive, margin),
+        reach(evidence.random, size),
+        _notes(upgrade, labelled, asked, strangers, uncovered, searches[1], decisive, margin, size),
     )
 
 
@@ -97,6 +99,7 @@ def _asked(
     upgrade: Bridge,
     queries: Queries,
     gallery_vectors: npt.ArrayLike | None,
+    size: int,
     shares: Sequence[float],
     k: int,
     seed: int,
@@ -112,7 +115,7 @@ def _asked(
         stage.unfit,
         len(stage),
         known_item(k) if queries.known else unlabelled(k),
-        _found(stage.outcomes(upgrade, shares, k), _named(shares), seed),
+        _found(stage.outcomes(upgrade, shares, k, size), _named(shares), seed),
         n_among,
         among,
     )
@@ -147,18 +150,29 @@ def _judged(
         return {measure: search.gain[measure] for measure in decisive}
 
     by_name = {search.name: gains(search) for search in searches}
-    shares = [(search.share, by_name[search.name]) for search in searches if search.share is not None]
+    shares = [search for search in searches if search.share is not None]
     crossed = [by_name[CROSS], *(gains(search) for search in among if search.name == CROSS)]
-    return Judged(by, labelled, by_name[SELF], crossed, shares, n_queries)
+    backfilled = [(s.share, gains(s) if labelled else _diluted(crossed[0], s.share)) for s in shares if s.share]
+    return Judged(by, labelled, by_name[SELF], crossed, backfilled, n_queries)
+
+
+def _diluted(crossed: dict[str, Interval], share: float) -> dict[str, Interval]:
+    """Say what mapping costs once a share is encoded anew, where the new model itself is no worse than the old one.
+
+    Rows encoded anew are scored by the judge's own vectors, which it cannot but find right; all that is counted on
+    is that fewer rows are mapped.
+    """
+    left = 1 - share
+    return {m: Interval(left * d.estimate, left * d.low, left * d.high, d.confidence) for m, d in crossed.items()}
 
 
 def _items_judged_by(labelled: bool) -> str:
-    right = "classes stood for right" if labelled else _TWO_JUDGES
+    right = "classes stood for right" if labelled else _BY_NEW_MODEL
     return f"whole items as queries; {right}"
 
 
 def _judged_by_queries(asked: Asked) -> Judged:
-    right = "the items that they want stood for right" if asked.known else _TWO_JUDGES
+    right = "the items that they want stood for right" if asked.known else _BY_NEW_MODEL
     by = f"the {asked.n:,} queries given; {right}"
     return _judged(by, asked.known, asked.decisive, asked.searches, asked.among, asked.n)
 
@@ -174,23 +188,24 @@ def _search(name: str, share: float | None, sides: Sequence[Outcomes], weight: f
     return Search(name, share, alike, unlike, expected, gain)
 
 
+def _size(n_items: int | None, gallery_vectors: npt.ArrayLike | None, n_pairs: int) -> int:
+    """Items in the gallery; where nobody tells, there are at least those that were shown."""
+    shown = 0 if gallery_vectors is None else len(np.asanyarray(gallery_vectors))
+    return max(shown, n_pairs) if n_items is None else n_items
+
+
 def _interval(values: npt.NDArray[np.float64], seed: int) -> Interval:
-    """Of two judges' values, (n, 2), their mean, and an interval that spans those of both."""
     if np.isnan(values).all():
         # Held-out folds in which every class has but one item have no CMC; nothing is known of it.
         return Interval(float("nan"), float("nan"), float("nan"), 0.95)
-    if values.ndim == 1:
-        return paired_bootstrap(values, n_resamples=_RESAMPLES, seed=seed)
-    both = [_interval(of, seed) for of in values.T]
-    estimate = float(np.mean([one.estimate for one in both]))
-    return Interval(estimate, min(one.low for one in both), max(one.high for one in both), both[0].confidence)
+    return paired_bootstrap(values, n_resamples=_RESAMPLES, seed=seed)
 
 
 def _weighed(values: Sequence[npt.NDArray[np.float64]], weight: float) -> npt.NDArray[np.float64]:
     """Queries of both kinds in one heap, scaled such that its mean is (1 − w) · mean + w · mean."""
     if weight == 0:
         return values[0]
-    kept = [v[~np.isnan(v).reshape(len(v), -1).any(axis=1)] for v in values]
+    kept = [v[~np.isnan(v)] for v in values]
     n = sum(len(v) for v in kept)
     return np.concatenate([v * (w * n / max(len(v), 1)) for v, w in zip(kept, (1 - weight, weight), strict=True)])
 
@@ -204,6 +219,7 @@ def _notes(
     crossed: Search,
     decisive: Sequence[str],
     margin: float,
+    size: int,
 ) -> tuple[str, ...]:
     evidence = upgrade.evidence
     notes = []
@@ -229,9 +245,14 @@ def _notes(
         )
     if not labelled and not (asked is not None and asked.known):
         notes.append(
-            "There are no labels: what is alike to the models counts as right. Whether the new one is the better "
+            "There are no labels: what is alike to the new model counts as right. Whether the new one is the better "
             "model, and whether one particular item comes back, cannot be known from pairs; give classes, or queries "
             "with the items that they want."
+        )
+    if not labelled and evidence is not None and size > reach(evidence.random, size):
+        notes.append(
+            f"Nearness is foretold for {reach(evidence.random, size):,} items, 32 times a held-out gallery; what "
+            f"{size:,} add to that is not known. More pairs hold out larger galleries."
         )
     if evidence is not None and evidence.n_pairs < max(upgrade.old_dim, upgrade.new_dim):
         notes.append(

@@ -144,9 +144,6 @@ def decide(found: Findings, margin: float = 1.0) -> Verdict:
         )
     if found.n_pairs < LEAST_PAIRS:
         return stay(f"{found.n_pairs} pairs are too few to tell what a switch would do; bring {LEAST_PAIRS} or more")
-    worse = _worst(judged.better, margin, at="estimate") if judged.labelled else ""
-    if worse:
-        return stay(f"the new model is worse by itself: {worse} than the old one")
     if found.asked is not None and not enough:
         lost = _worst(found.asked.switched[-1], margin, at="high")
         if lost:
@@ -160,10 +157,13 @@ def _advised(judged: Judged, uncovered: Interval | None, margin: float) -> Verdi
     same = not judged.labelled and all(d.high <= margin for d in judged.better.values())
     unsure = not judged.labelled and not same
     unknown = "; whether it is the better model, pairs without labels cannot tell" if unsure else ""
+    worse = _worst(judged.better, margin, at="estimate") if judged.labelled else ""
     lacking = next((lost for tried in judged.switched if (lost := _worst(tried, margin, at="estimate"))), "")
     if not lacking:
         possible = next((lost for tried in judged.switched if (lost := _worst(tried, margin, at="low"))), "")
         doubt = f"; as much as {possible} is not ruled out" if possible else ""
+        # Its queries may find more among mapped rows, which are smoothed, than among its own.
+        doubt += f"; encoding everything anew would leave {worse} than staying" if worse else ""
         return Verdict(
             Decision.SWITCH_IF_BETTER if unsure else Decision.SWITCH,
             None,
@@ -184,6 +184,8 @@ def _advised(judged: Judged, uncovered: Interval | None, margin: float) -> Verdi
     if uncovered is not None and uncovered.low > 0.1:
         beyond = f", as {uncovered.estimate:.0%} of the gallery is of kinds that the pairs do not hold"
     reason = f"searching the mapped gallery is {lacking} than staying{beyond}"
+    if worse:
+        reason += f"; the new model is worse by itself, {worse} than the old one"
     return Verdict(Decision.STAY, None, reason, judged.by)
 
 

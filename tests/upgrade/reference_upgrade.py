@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb, log2
+
 
 def ranking(scores, i):
     """All items but i, best first."""
@@ -14,21 +16,32 @@ def recall(scores, native, i, k):
 
 def attained(scores, judge, i, k):
     """Similarity to i, by a judge, of i's first k, above that of items at random."""
+    return sum(judge[i, j] for j in ranking(scores, i)[:k]) / k - at_random(judge)
+
+
+def at_random(judge):
     n = len(judge)
-    random = sum(judge[a, b] for a in range(n) for b in range(n) if a != b) / (n * (n - 1))
-    return sum(judge[i, j] for j in ranking(scores, i)[:k]) / k - random
+    return sum(judge[a, b] for a in range(n) for b in range(n) if a != b) / (n * (n - 1))
 
 
-def nearness(raw):
-    """By search, of (first judge's, second judge's) similarities attained: to one scale, and new/new 1."""
+def in_halves(scores, judge, i, k):
+    """The same as `attained`, in the mean over all halves of the other items."""
+    ranked, n = ranking(scores, i), len(scores) - 1
+    half = n // 2
+    k = min(k, half)
+    total = 0.0
+    for rank, j in enumerate(ranked):
+        # Of all halves that hold j, those in which fewer than k of the items before it are.
+        first = sum(comb(rank, c) * comb(n - rank - 1, half - 1 - c) for c in range(k) if c < half)
+        total += judge[i, j] * (first / comb(n, half)) / k
+    return total - at_random(judge)
 
-    def mean(name, judge):
-        return sum(pair[judge] for pair in raw[name]) / len(raw[name])
 
-    first, second = (mean("old/old", judge) + mean("mapped", judge) for judge in (0, 1))
-    other = first / second
-    best = (mean("new/new", 0) + other * mean("new/new", 1)) / 2
-    return {name: [(a / best, other * b / best) for a, b in pairs] for name, pairs in raw.items()}
+def foretold(scores, judge, i, k, n_items):
+    """Similarity in a gallery of n_items: what the last doubling changed, each further one changes."""
+    doublings = min(max(log2(n_items / (len(scores) - 1)), 0), 5)
+    whole = attained(scores, judge, i, k)
+    return whole + doublings * (whole - in_halves(scores, judge, i, k))
 
 
 def levelled(calibrated, native, i):

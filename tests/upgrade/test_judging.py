@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import reference_upgrade as reference
-from worlds import World
+from worlds import World, unit
 
 from retrieval.compat import Calibration
 from retrieval.upgrade.evidence import no_calibration
-from retrieval.upgrade.judging import CROSS, SELF, STAY, mixed, outcomes
+from retrieval.upgrade.judging import CROSS, SELF, STAY, attained, mixed, outcomes, reach, unlabelled
 from retrieval.upgrade.trial import Trial, clusters, group_folds, random_folds
 
 N, FIRST = 60, 35
@@ -20,9 +22,9 @@ def trial():
     """Two folds, of 35 and 25; the map is a made-up one."""
     old, new, _ = World().items(N, seed=0, classes=range(6))
     classes = np.arange(N) % 6
-    mapped = World(blur=0.8).items(N, seed=0, classes=range(6))[1] + 0.3 * new[::-1]
+    mapped = unit(World(blur=0.8).items(N, seed=0, classes=range(6))[1] + 0.3 * new[::-1])
     spread = np.random.default_rng(1).random(N)
-    return Trial("gallery", old, new, mapped.astype(np.float32), spread, classes, np.array([FIRST, N - FIRST]), 0.0, {})
+    return Trial("gallery", old, new, mapped, spread, classes, np.array([FIRST, N - FIRST]), 0.0, {})
 
 
 @pytest.fixture(scope="module")
@@ -65,60 +67,59 @@ def test_every_measure_of_every_search_is_its_definition(trial, halved, fold):
 
 
 @pytest.mark.parametrize("k", [1, 5])
-def test_nearness_is_what_two_judges_make_of_it(trial, halved, k):
-    found = outcomes(trial, halved, (0.0, 0.4), 5)
+@pytest.mark.parametrize("n_items", [None, 20, 30, 400, 100_000])
+def test_nearness_is_what_the_new_model_finds_near_foretold_for_the_gallery(trial, halved, k, n_items):
+    found = outcomes(trial, halved, (0.0, 0.4), 5, n_items)
     raw = {}
     for fold in FOLDS:
         native, by_search = searches(trial, fold)
-        # The mapped search turned round: a query of the old model, mapped, among the new model's items.
-        turned = (trial.mapped[fold] @ trial.new[fold].T).astype(np.float64)
+        n = len(native)
         for name, scores in by_search.items():
-            pairs = [
-                [reference.attained(scores, judge, i, k) for judge in (native, turned)] for i in range(len(native))
-            ]
-            raw.setdefault(name, []).extend(pairs)
-    wanted = reference.nearness(raw)
-    for name, values in wanted.items():
-        np.testing.assert_allclose(found[name][f"nearness@{k}"], values, atol=1e-5)
+            values = [reference.foretold(scores, native, i, k, n_items or n - 1) for i in range(n)]
+            raw.setdefault(name, []).extend(values)
+    for name, values in raw.items():
+        np.testing.assert_allclose(found[name][f"nearness@{k}"], np.array(values) / np.mean(raw[SELF]), atol=1e-5)
     assert found[SELF][f"nearness@{k}"].mean() == pytest.approx(1)
 
 
-def noisy(n, d, share, rng):
-    """Unit rows of what two models both see, and of what each adds of its own."""
-    signal = rng.standard_normal((n, d))
-
-    def seen():
-        rows = signal + share * rng.standard_normal((n, d))
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-    return signal / np.linalg.norm(signal, axis=1, keepdims=True), seen(), seen()
-
-
-def test_noise_that_a_query_shares_with_its_judge_counts_for_no_search():
-    rng = np.random.default_rng(0)
-    truth, old, new = noisy(800, 24, 1.0, rng)
-    none = no_calibration()
-    plain = Trial("gallery", old, new, old, np.zeros(800), np.full(800, -1), np.array([800]), 0.0, {})
-    found = outcomes(plain, none, (), 10)
-    gain = found[CROSS]["nearness@10"] - found[STAY]["nearness@10"]
-    # By the truth, new queries among old rows find as much as old queries do: both see it through as much noise.
-    near = truth @ truth.T
-    scores = {STAY: old @ old.T, CROSS: new @ old.T}
-    true = {
-        name: np.mean([reference.attained(one, near, i, 10) for i in range(0, 800, 40)]) for name, one in scores.items()
-    }
-    assert true[CROSS] == pytest.approx(true[STAY], rel=0.1)
-    # The new model alone takes its own noise for right, the mapped query that of the old one; their mean neither.
-    assert gain[:, 0].mean() > 0.1
-    assert gain[:, 1].mean() < -0.1
-    assert gain.mean() == pytest.approx(0, abs=0.03)
+@pytest.mark.parametrize(("n", "k"), [(4, 1), (6, 2), (9, 3), (9, 8)])
+def test_a_half_is_the_mean_over_all_halves(n, k):
+    rng = np.random.default_rng(n)
+    scores, judge = (rng.standard_normal((1, n)).astype(np.float32) for _ in range(2))
+    found = np.argsort(-scores, axis=1, kind="stable")
+    whole, doubled = (attained(found, judge, 0.0, k, n, size)[unlabelled(k)[1]][0] for size in (n, 2 * n))
+    ranked = [judge[0, j] for j in found[0]]
+    halves = [np.mean([ranked[i] for i in some][:k]) for some in combinations(range(n), n // 2)]
+    assert whole == pytest.approx(np.mean(ranked[:k]), abs=1e-6)
+    assert doubled == pytest.approx(2 * whole - np.mean(halves), abs=1e-6)
 
 
-def test_a_judge_that_is_wrong_about_staying_is_not_asked(trial, halved):
-    upside = Trial(**{**vars(trial), "mapped": -trial.mapped})
-    values = outcomes(upside, halved, (), 5)
-    for name in (STAY, CROSS, SELF):
-        np.testing.assert_array_equal(values[name]["nearness@5"][:, 0], values[name]["nearness@5"][:, 1])
+def test_what_a_small_gallery_foretells_is_nearer_to_a_large_one_than_what_it_shows():
+    """An old model that sees what is near alone is the better one as soon as there is something near."""
+    rng = np.random.default_rng(3)
+    new = unit(rng.standard_normal((1601, 10)))
+    old = unit(np.cos(new @ (2 * rng.standard_normal((10, 60))) + rng.uniform(0, 2 * np.pi, 60)))
+    mapped = unit(new + 0.2 * rng.standard_normal(new.shape))
+
+    def gain(size, n_items):
+        values = []
+        for start in range(0, min(1600, 10 * size), size):
+            rows, n = slice(start, start + size + 1), size + 1
+            sides = old[rows], new[rows], mapped[rows]
+            fold = Trial("gallery", *sides, np.zeros(n), np.full(n, -1), np.array([n]), 0.0, {})
+            found = outcomes(fold, no_calibration(), (), 10, n_items)
+            values.append(found[CROSS]["nearness@1"] - found[STAY]["nearness@1"])
+        return 100 * np.concatenate(values).mean()
+
+    shown, foretold, large = gain(100, 100), gain(100, 1600), gain(1600, 1600)
+    assert shown > 5
+    assert large < -5
+    assert foretold < 0
+    assert abs(foretold - large) < abs(shown - large) / 2
+
+
+def test_nothing_is_foretold_for_more_than_32_held_out_galleries(trial):
+    assert [reach(trial, n) for n in (10, 30, 800, 801, 10**9)] == [25, 30, 800, 800, 800]
 
 
 def test_a_class_with_one_item_has_no_cmc(trial, halved):

@@ -15,6 +15,7 @@ from retrieval import metrics
 from retrieval.upgrade import Decision, Upgrade
 from retrieval.upgrade.coverage import Coverage
 from retrieval.upgrade.judging import outcomes
+from retrieval.upgrade.reporting import _judged
 from retrieval.upgrade.trial import group_folds, random_folds
 from retrieval.upgrade.verdict import Findings, Judged, decide
 
@@ -75,17 +76,39 @@ def test_without_labels_the_new_model_is_the_measure(fitted):
     assert str(found.verdict).startswith("switch if the new model is better: ")
 
 
-def test_without_labels_an_interval_spans_both_judges():
-    old, new, _ = CLEAR.items(600, seed=1)
-    upgrade = Upgrade.fit(old, new, kinds=["gallery"])
-    found = upgrade.report(shares=[])
-    values = outcomes(upgrade.evidence.random, upgrade.calibration, (), 10)
-    gains = 100 * (values["mapped"]["nearness@10"] - values["old/old"]["nearness@10"])
-    told = found["mapped"].gain["nearness@10"]
-    assert told.estimate == pytest.approx(gains.mean())
-    one, other = (metrics.paired_bootstrap(of, n_resamples=1000).low for of in gains.T)
-    assert told.low == pytest.approx(min(one, other))
-    assert told.high > max(gains.mean(axis=0))
+def test_without_labels_what_is_told_is_foretold_for_the_gallery_that_there_is():
+    old, new, classes = CLEAR.items(600, seed=1)
+    upgrade, stored = Upgrade.fit(old, new, kinds=["gallery"]), CLEAR.items(700, seed=2)[0]
+    told = {
+        600: upgrade.report(shares=[]),
+        3000: upgrade.report(shares=[], n_items=3000),
+        32 * 120: upgrade.report(shares=[], n_items=10**7),
+    }
+    for size, found in told.items():
+        assert found.n_foretold == size
+        assert f"foretold for a gallery of {size:,} items" in str(found)
+        assert ("what 10,000,000 add to that is not known" in str(found)) == (size == 32 * 120)
+        values = outcomes(upgrade.evidence.random, upgrade.calibration, (), 10, size)
+        gains = 100 * (values["mapped"]["nearness@10"] - values["old/old"]["nearness@10"])
+        assert found["mapped"].gain["nearness@10"].estimate == pytest.approx(gains.mean())
+    assert upgrade.report(shares=[], gallery_vectors=stored).n_foretold == 700
+    assert upgrade.report(shares=[], gallery_vectors=stored, n_items=900).n_foretold == 900
+    labelled = Upgrade.fit(old, new, kinds=["gallery"], classes=classes).report(shares=[])
+    assert "foretold" not in str(labelled)
+
+
+def test_without_labels_a_backfill_is_credited_with_fewer_mapped_rows_alone():
+    old, new, classes = CLEAR.items(700, seed=1)
+    for given in (None, classes):
+        report = Upgrade.fit(old, new, kinds=["isometry"], classes=given).report()
+        judged = _judged("a test", given is not None, report.decisive, report.searches, (), 700)
+        assert [share for share, _ in judged.backfilled] == [0.1, 0.3, 0.5, 1.0]
+        for share, told in judged.backfilled:
+            for measure, of in told.items():
+                mapped, shown = (report[name].gain[measure] for name in ("mapped", f"mixed {share:.0%}"))
+                left = [(1 - share) * one for one in (mapped.estimate, mapped.low, mapped.high)]
+                wanted = left if given is None else [shown.estimate, shown.low, shown.high]
+                assert [of.estimate, of.low, of.high] == pytest.approx(wanted)
 
 
 def test_verdicts_on_made_worlds():
@@ -100,7 +123,9 @@ def test_verdicts_on_made_worlds():
     assert verdict(new, new).decision is Decision.SWITCH
     assert verdict(new, rotated(new)).decision is Decision.SWITCH
     assert verdict(old, new, classes=classes).decision is Decision.SWITCH
-    assert "worse by itself" in verdict(new, old, classes=classes).reason
+    worse = verdict(new, old, classes=classes)
+    assert worse.decision is Decision.STAY
+    assert "worse by itself" in worse.reason
     assert "strangers" in verdict(old, new[::-1]).reason
     assert "strangers" in verdict(old, noise).reason
     assert "too few" in verdict(old[:60], new[:60]).reason
@@ -200,6 +225,16 @@ def test_the_margin_decides():
     base = findings(judged([interval(-2.0)]))
     assert decide(base, 1.0).decision is Decision.STAY
     assert decide(base, 2.5).decision is Decision.SWITCH
+
+
+def test_a_model_that_is_worse_by_itself_is_refused_for_what_its_queries_find():
+    gained, lost = (decide(findings(judged([interval(by)], better=-4.0))) for by in (0.5, -3.0))
+    assert gained.decision is Decision.SWITCH
+    assert "encoding everything anew would leave 4.0 points of mAP lower" in gained.reason
+    assert lost.decision is Decision.STAY
+    assert "the new model is worse by itself, 4.0 points of mAP lower" in lost.reason
+    unlabelled = decide(findings(judged([interval(0.5)], better=-4.0, labelled=False)))
+    assert "anew" not in unlabelled.reason
 
 
 def test_what_only_the_new_model_judges_is_advised_on_a_condition():
