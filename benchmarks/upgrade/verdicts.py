@@ -1,6 +1,6 @@
 """The report's verdict against the truth, on upgrades whose outcome is known.
 
-OMP_NUM_THREADS=1 python -m benchmarks.upgrade.verdicts [--fresh | --third] [part of a scenario's name]
+OMP_NUM_THREADS=1 python -m benchmarks.upgrade.verdicts [--fresh | --third | --fourth] [part of a scenario's name]
 
 Truth, by the labels of the whole gallery, which no fit sees: query set = gallery, the item itself left out.
 A switch *pays* where CMC@1 and mAP of new queries on the mapped gallery are at least those of old queries on
@@ -14,11 +14,11 @@ the old gallery less 1 point. The verdict is right where
 *If the new model is better* is a condition: where everything re-encoded is worse than staying, by more than the point,
 it does not hold, and such advice costs nobody anything. Both counts are given, with the condition heeded and without.
 
-With `--fresh` the scenarios are those of `benchmarks.upgrade.fresh`, and with `--third` those of
-`benchmarks.upgrade.third`, which no rule of the report was made on when they were run first.
+With `--fresh`, `--third` and `--fourth` the scenarios are those of the modules of these names in `benchmarks.upgrade`,
+which no rule of the report was made on when they were run first.
 
 Every scenario is reported on with the same arguments: the pairs, classes or queries where its name says so, and the
-gallery's old vectors, without labels.
+gallery's old vectors and its size, without labels.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import numpy as np
 
 from benchmarks.compat.table import Array
 from benchmarks.upgrade.backfill import precisions
+from benchmarks.upgrade.fourth import fourth
 from benchmarks.upgrade.fresh import fresh
 from benchmarks.upgrade.scenarios import Codes, Scenario, scenarios
 from benchmarks.upgrade.third import third
@@ -39,6 +40,7 @@ from retrieval.compat import PairsWarning
 from retrieval.upgrade import Decision, Report
 
 MARGIN = 1.0
+SETS = {"--fresh": fresh, "--third": third, "--fourth": fourth}
 
 
 def quality(scores: Array, classes: Codes) -> tuple[float, float]:
@@ -87,7 +89,7 @@ def right(report: Report, measured: list[tuple[float, float]], *, heeded: bool) 
 def main() -> None:
     """Print the table."""
     arguments = sys.argv[1:]
-    made = fresh if "--fresh" in arguments else third if "--third" in arguments else scenarios
+    made = next((SETS[one] for one in arguments if one in SETS), scenarios)
     wanted = next((one for one in arguments if not one.startswith("--")), "")
     columns = [
         "scenario",
@@ -112,7 +114,7 @@ def main() -> None:
             warnings.simplefilter("ignore", PairsWarning)
             upgrade = Upgrade.fit(s.old, s.new, classes=s.classes, queries=s.queries)
         fitted = time.perf_counter()
-        report = upgrade.report(gallery_vectors=s.old_gallery)
+        report = upgrade.report(gallery_vectors=s.old_gallery, n_items=len(s.old_gallery))
         reported = time.perf_counter()
         measured = truth(s, upgrade, report.verdict.at_least or 0.0)
         agrees, strictly = (right(report, measured, heeded=heeded) for heeded in (True, False))
