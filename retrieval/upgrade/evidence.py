@@ -67,8 +67,8 @@ class Evidence:
     ) -> Evidence:
         """Try the kinds of maps on pairs held out at random, and the best of them on whole groups too.
 
-        A gallery map is tried by both of its methods, where the pairs are few enough to solve for. Which is the best,
-        `retrieval.upgrade.choosing` says.
+        Pairs are unit rows, (n, d_old) and (n, d_new). A gallery map is tried by both of its methods, where they are
+        few enough to solve for. Which is the best, `retrieval.upgrade.choosing` says.
         """
         codes = np.full(len(old), -1, dtype=np.int64) if classes is None else _numbered(classes)
         grouped = classes is not None and int(codes.max()) + 1 >= _LEAST_GROUPS
