@@ -27,8 +27,17 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def id_hashes(items: NDArray[np.int64], ids: Sequence[str]) -> NDArray[np.uint64]:
     """One hash for each (item, id) pair, shape (n,)."""
-    crc = np.fromiter((zlib.crc32(name.encode()) for name in ids), dtype=np.uint64, count=len(ids))
-    return _mixed(_mixed(items.astype(np.uint64)) ^ crc)
+    return hashes_of(items, id_crcs(ids))
+
+
+def id_crcs(ids: Sequence[str]) -> NDArray[np.uint64]:
+    """CRC-32 of each id, shape (n,)."""
+    return np.fromiter(map(zlib.crc32, map(str.encode, ids)), dtype=np.uint64, count=len(ids))
+
+
+def hashes_of(items: NDArray[np.int64], crcs: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """As `id_hashes`, for ids of these CRCs."""
+    return _mixed(_mixed(items.astype(np.uint64)) ^ crcs)
 
 
 def placement_hashes(of_ids: NDArray[np.uint64], slots: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -56,8 +65,24 @@ def row_crc(*values: object) -> int:
     return zlib.crc32(repr(values).encode("utf-8", "backslashreplace"))
 
 
+# Odd, so that no two items below 2^32 give the same (2^32 by the golden ratio).
+_ITEM = 0x9E3779B1
+_WORD = (1 << 32) - 1
+
+
 def payload_crc(item: int, name: str, codec: int, payload: object) -> int:
-    """CRC-32 over a payload and what it belongs to; -1 for a payload of a type that none has."""
+    """CRC-32 over a payload, begun with a number made of what it belongs to; -1 for a payload that none has.
+
+    The beginning is crc32(name) + 2654435761 item + codec modulo 2^32.
+    """
     if payload is not None and not isinstance(payload, bytes):
         return -1
-    return zlib.crc32(payload or b"", zlib.crc32(f"{item}\0{codec}\0{name}".encode()))
+    return zlib.crc32(payload or b"", (zlib.crc32(name.encode()) + _ITEM * item + codec) & _WORD)
+
+
+def payload_crcs(
+    items: NDArray[np.int64], crcs: NDArray[np.uint64], codecs: Sequence[int], payloads: Sequence[bytes | None]
+) -> list[int]:
+    """`payload_crc` of many payloads, from the CRCs of their ids."""
+    begun = crcs + np.uint64(_ITEM) * items.astype(np.uint64) + np.array(codecs, dtype=np.uint64)
+    return list(map(zlib.crc32, (payload or b"" for payload in payloads), (begun & np.uint64(_WORD)).tolist()))

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from retrieval.encoding import Encoder, unit_rows
 from retrieval.errors import InvalidIdError, InvalidPayloadError, InvalidVectorError
-from retrieval.payload import dump
-from retrieval.writing import Payload
+from retrieval.payload import Payload, dump
 from vsa.errors import InvalidRecordError
 
 _BATCH_ROWS = 1024

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, overload
 
 import orjson
 
@@ -12,6 +14,9 @@ from retrieval.errors import InvalidPayloadError
 
 NONE, FAST, EXACT = 0, 1, 2
 """Codecs: no payload; JSON that `orjson` reads back unchanged; JSON that only `json` does."""
+
+Payload = tuple[int, "bytes | None"]
+"""Codec and bytes."""
 
 # orjson would turn these into text without a word.
 _PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -46,7 +51,36 @@ def dump(value: Any, place: str = "", *, checked: bool = False) -> tuple[int, by
     return FAST, data
 
 
-def dump_all(values: Iterable[Any], n: int, first: int = 1) -> list[tuple[int, bytes | None]]:
+@dataclass(frozen=True)
+class Packed(Sequence[Payload]):
+    """What `dump` gives, of many payloads: columns, which Python's search for garbage passes by."""
+
+    codecs: list[int]
+    texts: list[bytes | None]
+
+    @classmethod
+    def of(cls, payloads: Sequence[Payload]) -> Packed:
+        """The same payloads as columns."""
+        if isinstance(payloads, cls):
+            return payloads
+        return cls([codec for codec, _ in payloads], [text for _, text in payloads])
+
+    def __len__(self) -> int:
+        return len(self.codecs)
+
+    @overload
+    def __getitem__(self, index: int) -> Payload: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Packed: ...
+
+    def __getitem__(self, index: int | slice) -> Payload | Packed:
+        if isinstance(index, slice):
+            return Packed(self.codecs[index], self.texts[index])
+        return self.codecs[index], self.texts[index]
+
+
+def dump_all(values: Iterable[Any], n: int, first: int = 1) -> Packed:
     """`dump` of the payloads of `n` ids.
 
     Raises
@@ -56,14 +90,17 @@ def dump_all(values: Iterable[Any], n: int, first: int = 1) -> list[tuple[int, b
     ValueError
         If there are not just n.
     """
-    packed: list[tuple[int, bytes | None]] = []
-    for value in values:
-        try:
-            data = orjson.dumps(value, option=_PLAIN)
-        except TypeError:
-            data = b"null"
-        # What is rare is looked at again, with its place.
-        packed.append(dump(value, f"row {first + len(packed)}: ") if b"null" in data else (FAST, data))
+    values = list(values)
+    texts: list[bytes | None]
+    try:
+        texts = list(map(orjson.dumps, values, repeat(None), repeat(_PLAIN)))
+    except TypeError:
+        texts = [None]
+    # What is rare is looked at one by one.
+    if None in texts or b"null" in b"".join(filter(None, texts)):
+        packed = Packed.of([dump(value, f"row {number}: ") for number, value in enumerate(values, start=first)])
+    else:
+        packed = Packed([FAST] * len(texts), texts)
     if len(packed) != n:
         raise ValueError(f"{len(packed)} payloads for {n} ids")
     return packed

@@ -28,10 +28,10 @@ FORMAT = 1
 # instead of 4.4 s and read in 0.5 s instead of 1.3 s. A page of 8 KiB holds most payloads without overflow.
 _PAGE_SIZE = 8192
 _CACHE_KIB = 65536
-# Of the log in pages: a commit that finds more folds it in. The file keeps that length, since a log that is written
-# over is synced without a word to the file system, one that grows is not.
+# Of the log in pages: a commit that finds more folds it in.
 CHECKPOINT = 1000
-_WAL_LIMIT = CHECKPOINT * _PAGE_SIZE
+# The file is not cut below this: that takes longer than a small commit, and what is written over is synced faster.
+_WAL_LIMIT = 64 << 20
 
 _TABLES = """
 CREATE TABLE state (

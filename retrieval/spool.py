@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import RetrievalError
-from retrieval.writing import Payload
+from retrieval.payload import Payload
 
 _IN_MEMORY = 32 << 20
 

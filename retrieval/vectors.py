@@ -186,7 +186,9 @@ class VectorTable:
             self._sharers.clear()
         left = self._n - len(rows)
         holes = np.sort(rows[rows < left])
-        tail = np.setdiff1d(np.arange(left, self._n), rows)
+        stays = np.ones(len(rows), dtype=bool)
+        stays[rows[rows >= left] - left] = False
+        tail = left + np.flatnonzero(stays)
         for name in _ARRAYS:
             values = getattr(self, name)
             values[holes] = values[tail]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import zlib
 from collections.abc import Sequence
@@ -14,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import departures, marks, pathindex
-from retrieval.checksums import added, id_hashes, payload_crc, placement_hashes, removed, row_crc
+from retrieval.checksums import added, hashes_of, id_crcs, id_hashes, payload_crcs, placement_hashes, removed, row_crc
+from retrieval.payload import NONE, Packed, Payload
 from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
 from retrieval.schema import damaged, translated
 from retrieval.snapshot import Snapshot
-
-Payload = tuple[int, bytes | None]
-_NO_PAYLOAD: Payload = (0, None)
 
 BLOCK_BYTES = 1 << 20
 
@@ -69,10 +66,11 @@ class Writer:
         X : array, shape (n, dim), float32, unit rows
         """
         items, fresh = self._items(ids)
-        hashes = id_hashes(items, ids)
+        crcs = id_crcs(ids)
+        hashes = hashes_of(items, crcs)
         with translated(self.folder):
             self._forget(items[~fresh], hashes[~fresh])
-            self._put_records(ids, items, fresh, payloads)
+            self._put_records(ids, items, crcs, fresh, payloads)
             self.place(model.model, items, hashes, X)
         self.state = replace(
             self.state,
@@ -85,9 +83,11 @@ class Writer:
     def _items(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Item numbers of ids, and which of them were given out just now."""
         known = {} if self._all_new else self._known(ids)
-        fresh = np.array([name not in known for name in ids], dtype=bool)
+        fresh = np.ones(len(ids), dtype=bool)
         items = np.empty(len(ids), dtype=np.int64)
-        items[~fresh] = [known[name] for name in ids if name in known]
+        if known:
+            fresh[:] = [name not in known for name in ids]
+            items[~fresh] = [known[name] for name in ids if name in known]
         following = self.state.next_item + int(fresh.sum())
         items[fresh] = np.arange(self.state.next_item, following)
         self.state = replace(self.state, next_item=following)
@@ -110,30 +110,33 @@ class Writer:
         self,
         ids: Sequence[str],
         items: NDArray[np.int64],
+        crcs: NDArray[np.uint64],
         fresh: NDArray[np.bool_],
         payloads: Sequence[Payload] | None,
     ) -> None:
         # An id that was deleted may still have its row.
         insert = "INSERT OR REPLACE" if self._gone else "INSERT"
-        numbers = items.tolist()
-        new_ids = [(ids[row], numbers[row]) for row in np.flatnonzero(fresh).tolist()]
+        new = np.flatnonzero(fresh)
+        names = ids if len(new) == len(ids) else [ids[row] for row in new.tolist()]
         # In the order of their tree.
-        marks.insert(self.connection, f"{insert} INTO ids", sorted(new_ids))
+        order = sorted(range(len(new)), key=names.__getitem__)
+        marks.insert(
+            self.connection, f"{insert} INTO ids", [names[place] for place in order], items[new][order].tolist()
+        )
         if payloads is None:
-            kept: list[tuple[str, int, Payload]] = [(name, item, _NO_PAYLOAD) for name, item in new_ids]
+            ids, items, crcs = names, items[new], crcs[new]
+            packed = Packed([NONE] * len(names), [None] * len(names))
         else:
-            kept = list(zip(ids, numbers, payloads, strict=True))
-        rows = [
-            (item, name, codec, payload_crc(item, name, codec, payload), payload)
-            for name, item, (codec, payload) in kept
-        ]
-        marks.insert(self.connection, "INSERT OR REPLACE INTO records", rows)
-        self.bytes += sum(len(payload) for _, _, (_, payload) in kept if payload)
+            packed = Packed.of(payloads)
+        codecs, texts = packed.codecs, packed.texts
+        checks = payload_crcs(items, crcs, codecs, texts)
+        marks.insert(self.connection, "INSERT OR REPLACE INTO records", items.tolist(), ids, codecs, checks, texts)
+        self.bytes += sum(map(len, filter(None, texts)))
         if self._paths:
             pathindex.put(
                 self.connection,
                 self._paths,
-                [(item, name, codec, payload, crc) for item, name, codec, crc, payload in rows],
+                zip(items.tolist(), ids, codecs, texts, checks, strict=True),
             )
 
     @cached_property
@@ -204,10 +207,8 @@ class Writer:
     def place(self, number: int, items: NDArray[np.int64], hashes: NDArray[np.uint64], X: NDArray[np.float32]) -> None:
         """Give items, which have none there, vectors under one model; `hashes` are those of their ids."""
         slots = self._put_blocks(self.models[number], X)
-        models = itertools.repeat(number, len(items))
-        marks.insert(
-            self.connection, "INSERT INTO placements", list(zip(models, items.tolist(), slots.tolist(), strict=True))
-        )
+        columns = [number] * len(items), items.tolist(), slots.tolist()
+        marks.insert(self.connection, "INSERT INTO placements", *columns)
         model = self.models[number]
         came = placement_hashes(hashes, slots)
         self.models[number] = replace(model, count=model.count + len(items), digest=added(model.digest, came))
@@ -260,7 +261,7 @@ class Writer:
             if missing:
                 return missing
             items = np.array([found[name] for name in ids], dtype=np.int64)
-            self._put_records(ids, items, np.zeros(len(ids), dtype=bool), payloads)
+            self._put_records(ids, items, id_crcs(ids), np.zeros(len(ids), dtype=bool), payloads)
         self._changed = True
         return []
 

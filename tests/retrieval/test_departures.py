@@ -74,6 +74,25 @@ def test_what_was_deleted_is_gone_for_every_reader(filled: Gallery, X: np.ndarra
     assert [record.id for record in salvaged(filled.path)] == [str(n) for n in left]
 
 
+def test_a_reader_that_is_behind_reads_what_went_alone(
+    filled: Gallery, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_anew(*arguments: Any) -> None:
+        raise RuntimeError("every vector is read anew")
+
+    with Gallery.open(filled.path) as behind:
+        behind.search(X[0])
+        monkeypatch.setattr("retrieval.vectors.VectorTable._reload", all_anew)
+        filled.delete([3, 4])
+        filled.delete([5])
+        assert [hit.id for hit in behind.search(X[4], k=1)] != ["4"]
+        with filled._store.write() as writer:
+            writer.settle()
+        filled.delete([6])
+        for number in range(7):
+            assert (behind.search(X[number], k=1)[0].id == str(number)) == (number < 3)
+
+
 def test_an_id_that_comes_back_is_a_new_item_at_the_end(filled: Gallery, X: np.ndarray) -> None:
     filled.delete([7, 8])
     filled.add_vectors([8], X[8:9], payloads=[{"n": 8, "odd": 0}])
