@@ -61,6 +61,11 @@ class GalleryEdits(GallerySurveys):
         ------
         UnknownIdError
             If one of them is not there; then none is deleted.
+
+        Notes
+        -----
+        Only writes down which items went. Their rows are removed by `compact`, and by the call after which more than
+        16,384 wait for it, which takes longer.
         """
         names = list(dict.fromkeys(checked_ids(ids)))
         with self._store.write() as writer:
