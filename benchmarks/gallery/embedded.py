@@ -194,9 +194,10 @@ def run(data: Vectors) -> str:
     head += [f"delete {GONE:,}, ms", "first query after, ms", "syncs in add / delete"]
     return (
         f"{len(X):,} × {X.shape[1]} with a short payload, {len(data.Q):,} queries, hits with payloads; medians of "
-        f"{ROUNDS} rounds, each deletion of {GONE:,} others; of adding, the first call of its kind. "
-        "Every store in this process, one after the other. The last column counts fsync and fdatasync within one `add` of "
-        "2,000 and one `delete` of 1,000, in a process of its own under strace: a call without any is not on disk when it returns, and a power loss may take it back."
+        f"{ROUNDS} rounds, each deletion of {GONE:,} others; of adding, the first call of its kind. Every store in "
+        "this process, one after the other. The last column counts fsync and fdatasync within one `add` of 2,000 and "
+        "one `delete` of 1,000, in a process of its own under strace: a call without any is not on disk when it "
+        "returns, and a power loss may take it back."
         f"\n\n{results.table(head, lines)}"
     )
 
