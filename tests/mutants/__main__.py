@@ -28,6 +28,7 @@ SUITES = {
     "retrieval/metrics/bootstrap.py": ("tests/compat/test_metrics_borders.py", "tests/compat/test_metrics.py"),
     "retrieval/compat/calibration.py": ("tests/compat/test_calibration.py",),
     "retrieval/compat/isometry.py": ("tests/compat/test_isometry.py",),
+    "retrieval/compat/polar.py": ("tests/compat/test_isometry.py",),
     "retrieval/compat/mapfile.py": ("tests/compat/test_mapfile.py",),
     "retrieval/compat/pairs.py": ("tests/compat/test_pairs.py", "tests/compat/test_isometry.py"),
     "retrieval/compat/ridge.py": ("tests/compat/test_map_parts.py", "tests/compat/test_local_linear.py"),
