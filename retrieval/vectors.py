@@ -173,8 +173,9 @@ class VectorTable:
 
     def _drop(self, items: NDArray[np.int64]) -> None:
         """Overwrite the rows of `items` with rows from the end."""
-        rows = self.rows_of(np.unique(items))
-        rows = rows[rows >= 0]
+        rows = np.sort(self.rows_of(items))
+        # An item may have gone more than once.
+        rows = rows[(rows >= 0) & (np.diff(rows, prepend=-1) != 0)]
         if not len(rows):
             return
         gone = id_hashes(self._items[rows], self._ids[rows].tolist())
@@ -185,9 +186,9 @@ class VectorTable:
                 setattr(self, name, getattr(self, name).copy())
             self._sharers.clear()
         left = self._n - len(rows)
-        holes = np.sort(rows[rows < left])
+        holes = rows[rows < left]
         stays = np.ones(len(rows), dtype=bool)
-        stays[rows[rows >= left] - left] = False
+        stays[rows[len(holes) :] - left] = False
         tail = left + np.flatnonzero(stays)
         for name in _ARRAYS:
             values = getattr(self, name)

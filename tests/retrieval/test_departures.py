@@ -88,6 +88,8 @@ def test_a_reader_that_is_behind_reads_what_went_alone(
         assert [hit.id for hit in behind.search(X[4], k=1)] != ["4"]
         with filled._store.write() as writer:
             writer.settle()
+        filled.add_vectors([6], X[7:8])
+        filled.add_vectors([6], X[6:7])
         filled.delete([6])
         for number in range(7):
             assert (behind.search(X[number], k=1)[0].id == str(number)) == (number < 3)
