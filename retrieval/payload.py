@@ -65,6 +65,11 @@ class Packed(Sequence[Payload]):
             return payloads
         return cls([codec for codec, _ in payloads], [text for _, text in payloads])
 
+    @classmethod
+    def none(cls, n: int) -> Packed:
+        """No payload, n times."""
+        return cls([NONE] * n, [None] * n)
+
     def __len__(self) -> int:
         return len(self.codecs)
 

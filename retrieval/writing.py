@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import departures, marks, pathindex
-from retrieval.checksums import added, hashes_of, id_crcs, id_hashes, payload_crcs, placement_hashes, removed, row_crc
-from retrieval.payload import NONE, Packed, Payload
+from retrieval import departures, marks, pathindex, recording
+from retrieval.checksums import added, hashes_of, id_crcs, id_hashes, placement_hashes, removed, row_crc
+from retrieval.payload import Packed, Payload
 from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
 from retrieval.schema import damaged, translated
 from retrieval.snapshot import Snapshot
@@ -114,30 +114,14 @@ class Writer:
         fresh: NDArray[np.bool_],
         payloads: Sequence[Payload] | None,
     ) -> None:
-        # An id that was deleted may still have its row.
-        insert = "INSERT OR REPLACE" if self._gone else "INSERT"
         new = np.flatnonzero(fresh)
         names = ids if len(new) == len(ids) else [ids[row] for row in new.tolist()]
-        # In the order of their tree.
-        order = sorted(range(len(new)), key=names.__getitem__)
-        marks.insert(
-            self.connection, f"{insert} INTO ids", [names[place] for place in order], items[new][order].tolist()
-        )
+        # An id that was deleted may still have its row.
+        recording.put_ids(self.connection, names, items[new], replaces=bool(self._gone))
         if payloads is None:
-            ids, items, crcs = names, items[new], crcs[new]
-            packed = Packed([NONE] * len(names), [None] * len(names))
-        else:
-            packed = Packed.of(payloads)
-        codecs, texts = packed.codecs, packed.texts
-        checks = payload_crcs(items, crcs, codecs, texts)
-        marks.insert(self.connection, "INSERT OR REPLACE INTO records", items.tolist(), ids, codecs, checks, texts)
-        self.bytes += sum(map(len, filter(None, texts)))
-        if self._paths:
-            pathindex.put(
-                self.connection,
-                self._paths,
-                zip(items.tolist(), ids, codecs, texts, checks, strict=True),
-            )
+            ids, items, crcs, payloads = names, items[new], crcs[new], Packed.none(len(names))
+        packed = Packed.of(payloads)
+        self.bytes += recording.put_payloads(self.connection, self._paths, ids, items, crcs, packed)
 
     @cached_property
     def _paths(self) -> dict[str, int]:
