@@ -135,6 +135,28 @@ def test_an_import_is_finished_before_an_interrupt(tmp_path: Path) -> None:
     assert done.stdout.split() == ["imported", "interrupted"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs signals as POSIX has them")
+@pytest.mark.parametrize("name", ["numba.core.made", "llvmlite.made"])
+def test_a_compilation_is_finished_before_an_interrupt(name: str) -> None:
+    compiler = (
+        "import os, signal, time\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "until = time.monotonic() + 0.2\n"
+        "while time.monotonic() < until: pass\n"
+        "print('compiled', flush=True)\n"
+    )
+    script = (
+        "import time; from retrieval.interrupt import orderly_interrupts\n"
+        "try:\n"
+        "    with orderly_interrupts():\n"
+        f"        exec({compiler!r}, {{'__name__': {name!r}}})\n"
+        "        time.sleep(30)\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["compiled", "interrupted"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_both_passes_of_index_show_a_bar_on_a_terminal(tmp_path: Path) -> None:
     source = tmp_path / "some.jsonl"
