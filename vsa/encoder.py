@@ -50,7 +50,7 @@ class JSONEncoder(Batches, Fitted, Saving, Inspection, Streaming):
     cache_bytes : int
         Memory for all that is kept of records met before (rows of leaves and words, names, paths, tables) and for rows
         on their way. What it holds never shows in the vectors. There is a least of each, which small values exceed:
-        together 80 MB at dim 1024, 180 MB at 4096. Lines met before are a hundred times as fast while all their values
+        together 80 MB at dim 1024, 180 MB at 4096. Lines met before are some fifty times as fast while all their values
         are held: at dim 1024 the default holds those of 2,000 artworks of the Tate (25,000 values), a gigabyte those
         of 5,000 (47,000); of more, each is made anew.
     memory : ItemMemory or bool

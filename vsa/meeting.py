@@ -87,10 +87,10 @@ class Meeting:
     def _settled(self, skip: npt.NDArray[np.int8], first: int) -> bool:
         """Take in what the next lines hold and mark those that have told all; False if the tables are full."""
         found, bounds, last = self._fast.unknown(self._batch, skip, first)
-        entries, cuts = found[: bounds[last]].tolist(), bounds.tolist()
+        cuts = bounds.tolist()
         keys: list[Token] = []
         for line in np.flatnonzero(skip[:last] == 0).tolist():
-            new = entries[cuts[line] : cuts[line + 1]]
+            new = found[cuts[line] : cuts[line + 1]].tolist()
             deeper = [entry for entry in new if entry[1] != VALUE]
             try:
                 if deeper:
