@@ -32,7 +32,11 @@ class Folding:
         if self._length() > _LONGEST:
             self.wait()
             with contextlib.suppress(sqlite3.Error):
+                # A reader may hold a part of the log back for as long as it likes, in this very thread.
+                (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+                connection.execute("PRAGMA busy_timeout = 0")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.execute(f"PRAGMA busy_timeout = {patience}")
             return
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._fold, name="retrieval-log")

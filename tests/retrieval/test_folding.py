@@ -98,6 +98,26 @@ def test_a_thread_that_cannot_reach_the_database_harms_nothing(
     assert check(tmp_path / "g").sound
 
 
+def test_a_long_log_does_not_wait_for_readers(tmp_path: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "_LONGEST", 1 << 20)
+    with Gallery.create(tmp_path / "g", dim=DIM, timeout=60) as gallery:
+        gallery.add_vectors(["first"], X[:1])
+        reading = gallery.items()
+        next(reading)
+        writing = threading.Thread(target=gallery.add_vectors, args=(range(len(X)), X))
+        writing.start()
+        writing.join(20)
+        waits = writing.is_alive()
+        reading.close()
+        writing.join()
+        assert not waits
+        # Other writers are waited for as before.
+        (patience,) = gallery._store._write_connection.execute("PRAGMA busy_timeout").fetchone()  # type: ignore[union-attr]
+        assert patience == 60_000
+        gallery.add_vectors(range(len(X)), X)
+        assert sizes(gallery.path)[1] == 0
+
+
 ENDING = """
 import sys
 import numpy as np
