@@ -40,12 +40,14 @@ class Folding:
             return
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._fold, name="retrieval-log")
-            self._thread.start()
+            # No thread may be to be had; then a later write or closing folds the log in.
+            with contextlib.suppress(RuntimeError):
+                self._thread.start()
 
     def wait(self) -> None:
         """Until the thread, if there is one, has come to its end."""
         thread, self._thread = self._thread, None
-        if thread is not None:
+        if thread is not None and thread.is_alive():
             thread.join()
 
     def _length(self) -> int:

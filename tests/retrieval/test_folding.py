@@ -118,6 +118,29 @@ def test_a_long_log_does_not_wait_for_readers(tmp_path: Path, X: np.ndarray, mon
         assert sizes(gallery.path)[1] == 0
 
 
+def test_where_no_thread_is_to_be_had_a_write_is_done_all_the_same(
+    tmp_path: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(self: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Gallery.create(tmp_path / "g", dim=DIM) as gallery:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", none_left)
+            assert gallery.add_vectors(range(len(X)), X) == len(X)
+        assert sizes(gallery.path)[0] < X.nbytes
+        # The next bulk write has one again.
+        gallery.add_vectors(range(len(X)), X)
+        gallery._store._folding.wait()
+        assert frames_left(gallery.path) <= 0
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", none_left)
+            gallery.add_vectors(range(len(X)), X)
+    # Closing folds it in.
+    assert not (tmp_path / "g" / "gallery.sqlite-wal").exists()
+    assert check(tmp_path / "g").sound
+
+
 ENDING = """
 import sys
 import numpy as np
