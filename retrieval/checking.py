@@ -146,15 +146,27 @@ def readable(folder: Path, connection: sqlite3.Connection, report: CheckReport |
         report.note(error)
         last, known = 0, []
     gone: set[int] = set()
+    faults: list[RetrievalError] = []
     try:
-        gone.update(departures.read(folder, connection)[:, 1].tolist())
+        gone.update(departures.read(folder, connection, faults=faults)[:, 1].tolist())
     except RetrievalError as error:
-        report.note(error)
+        faults.append(error)
+    for fault in faults:
+        report.note(fault)
     stop = max([(last if isinstance(last, int) else 0) + 1, *(item for item in known if isinstance(item, int))])
     for start in range(1, min(stop, 1 << 40), _STEP):
         for record in _readable_between(connection, start, min(start + _STEP, stop), report):
-            if record.item not in gone:
+            if record.item not in gone and not (faults and _came_back(connection, record)):
                 yield record
+
+
+def _came_back(connection: sqlite3.Connection, record: Record) -> bool:
+    """Whether the id of a record is that of a later item: then this one was deleted."""
+    try:
+        row = connection.execute("SELECT item FROM ids WHERE id = ?", (record.id,)).fetchone()
+    except FAULTS:
+        return False
+    return row is not None and isinstance(row[0], int) and row[0] > record.item
 
 
 def _readable_between(connection: sqlite3.Connection, start: int, stop: int, report: CheckReport) -> Iterator[Record]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import marks
+from retrieval.errors import RetrievalError
 from retrieval.schema import damaged, translated
 
 MOST = 16_384
@@ -27,8 +28,15 @@ _PART = 500
 Pairs = NDArray[np.int64]
 
 
-def read(folder: Path, connection: sqlite3.Connection, since: int = -1) -> Pairs:
+def read(
+    folder: Path, connection: sqlite3.Connection, since: int = -1, *, faults: list[RetrievalError] | None = None
+) -> Pairs:
     """(generation, item) of what went in generations after `since`, shape (n, 2), in the order of deletion.
+
+    Parameters
+    ----------
+    faults : list, optional
+        Takes the error of each part that does not match its checksum, which is then passed over.
 
     Raises
     ------
@@ -42,7 +50,11 @@ def read(folder: Path, connection: sqlite3.Connection, since: int = -1) -> Pairs
     parts = []
     for part, crc, data in rows:
         if not isinstance(data, bytes) or _crc(part, data) != crc or len(data) % 16:
-            raise damaged(folder, "the list of deleted items does not match its checksum")
+            fault = damaged(folder, "the list of deleted items does not match its checksum")
+            if faults is None:
+                raise fault
+            faults.append(fault)
+            continue
         parts.append(np.frombuffer(data, dtype="<i8").reshape(-1, 2))
     pairs = np.concatenate(parts).astype(np.int64) if parts else np.empty((0, 2), dtype=np.int64)
     return pairs[pairs[:, 0] > since]
