@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import marks
+from retrieval.checksums import row_crc
 from retrieval.errors import RetrievalError
 from retrieval.schema import damaged, translated
 
@@ -24,6 +25,9 @@ MOST = 16_384
 
 # A part of so many items is some 8 KB, a page: one more deletion writes no more than that anew.
 _PART = 500
+
+KEY = "departures"
+"""Where the store keeps how many items wait: a part that a damaged page hides would bring its items back."""
 
 Pairs = NDArray[np.int64]
 
@@ -36,28 +40,47 @@ def read(
     Parameters
     ----------
     faults : list, optional
-        Takes the error of each part that does not match its checksum, which is then passed over.
+        Takes the errors of parts that do not match their checksum or are missing, which are then passed over.
 
     Raises
     ------
     DamagedGalleryError
-        If a part does not match its checksum.
+        If a part does not match its checksum, or some are missing.
     """
     with translated(folder):
         rows = connection.execute(
             "SELECT part, crc, data FROM departures WHERE last > ? ORDER BY part", (since,)
         ).fetchall()
-    parts = []
+        number = _number(connection) if since < 0 else None
+    found: list[RetrievalError] = []
+    parts = [np.empty((0, 2), dtype=np.int64)]
     for part, crc, data in rows:
         if not isinstance(data, bytes) or _crc(part, data) != crc or len(data) % 16:
-            fault = damaged(folder, "the list of deleted items does not match its checksum")
-            if faults is None:
-                raise fault
-            faults.append(fault)
+            found.append(damaged(folder, "the list of deleted items does not match its checksum"))
             continue
         parts.append(np.frombuffer(data, dtype="<i8").reshape(-1, 2))
-    pairs = np.concatenate(parts).astype(np.int64) if parts else np.empty((0, 2), dtype=np.int64)
+    pairs = np.concatenate(parts).astype(np.int64)
+    if number is not None and number != len(pairs):
+        found.append(damaged(folder, "the list of deleted items is not whole"))
+    if found and faults is None:
+        raise found[0]
+    if faults is not None:
+        faults += found
     return pairs[pairs[:, 0] > since]
+
+
+def _number(connection: sqlite3.Connection) -> int | None:
+    """How many pairs there should be; -1 if that itself is damaged, None where no item ever went."""
+    row = connection.execute("SELECT value, crc FROM settings WHERE key = ?", (KEY,)).fetchone()
+    if row is None:
+        return None
+    return int(row[0]) if row_crc(KEY, row[0]) == row[1] else -1
+
+
+def _keep_number(connection: sqlite3.Connection) -> None:
+    (number,) = connection.execute("SELECT coalesce(sum(length(data)), 0) / 16 FROM departures").fetchone()
+    value = str(number)
+    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", (KEY, value, row_crc(KEY, value)))
 
 
 def _crc(part: int, data: bytes) -> int:
@@ -82,6 +105,7 @@ def note(folder: Path, connection: sqlite3.Connection, generation: int, items: I
         f"INSERT OR REPLACE INTO departures VALUES (?, {generation}, ?, ?)",
         [(part, _crc(part, data), data) for part, data in rows],
     )
+    _keep_number(connection)
 
 
 def settle(folder: Path, connection: sqlite3.Connection, models: Iterable[int]) -> bool:
@@ -100,4 +124,5 @@ def settle(folder: Path, connection: sqlite3.Connection, models: Iterable[int]) 
     for model in models:
         connection.executemany(f"INSERT OR IGNORE INTO tombstones VALUES (?, {model}, ?)", map(tuple, pairs.tolist()))
     connection.execute("DELETE FROM departures")
+    _keep_number(connection)
     return True
