@@ -17,10 +17,12 @@ from retrieval.compat.pairs import Float32, Int64
 from retrieval.upgrade.choosing import best_of
 from retrieval.upgrade.coverage import Coverage
 from retrieval.upgrade.queries import Queries
-from retrieval.upgrade.trial import Kind, Trial, clusters, group_folds, random_folds
+from retrieval.upgrade.trial import Fold, Kind, Trial, clusters, group_folds, half_folds, random_folds
 
 _LEAST_GROUPS = 3
 _LEAST_PAIRS = 20
+# Of fewer pairs a fifth is a gallery of less than 200 items.
+_HALVED_BELOW = 1000
 
 
 def no_calibration() -> Calibration:
@@ -44,6 +46,11 @@ class Evidence:
     coverage : Coverage
     queries : Queries or None
         That were given to the fit, which has seen none of the items that they want.
+    halves : Trial or None
+        Of fewer than 1,000 pairs without classes, one half held out and then the other: larger galleries than
+        `random`'s, which flatter a map by less, searched by maps from fewer pairs. The truth lies between.
+    twins : (m,) int64 or None
+        Where the items of `random` are among those of `halves`.
     """
 
     n_pairs: int
@@ -53,6 +60,8 @@ class Evidence:
     groups: Trial
     coverage: Coverage
     queries: Queries | None = None
+    halves: Trial | None = None
+    twins: Int64 | None = None
 
     @classmethod
     def gather(
@@ -80,6 +89,7 @@ class Evidence:
                 settings = tried[-1].settings
                 tried.append(Trial.of(kind, old, new, codes, random, seed, settings, "solve"))
         best = best_of(tried)
+        halves = half_folds(len(old), seed) if classes is None and len(old) < _HALVED_BELOW else None
         groups = group_folds(codes if grouped else clusters(old, new, seed), seed)
         return cls(
             len(old),
@@ -89,7 +99,14 @@ class Evidence:
             Trial.of(best.kind, old, new, codes, groups, seed, best.settings, best.method),
             Coverage.of(old, random, groups, seed),
             queries,
+            None if halves is None else Trial.of(best.kind, old, new, codes, halves, seed, best.settings, best.method),
+            None if halves is None else np.argsort(_rows(halves))[_rows(random)],
         )
+
+    @property
+    def widest(self) -> Trial:
+        """Pairs held out at random in the largest galleries."""
+        return self.random if self.halves is None else self.halves
 
     def calibration(self) -> Calibration:
         """Fit a calibration on the pairs held out at random: scores of mapped items against native ones."""
@@ -115,27 +132,39 @@ class Evidence:
         """Return what a file holds of it."""
         fields: dict[str, Any] = {name: getattr(self, name) for name in ("n_pairs", "relatedness", "held_out")}
         arrays: dict[str, npt.NDArray[Any]] = {}
-        for name in ("random", "groups", "coverage", "queries"):
+        for name in ("random", "groups", "coverage", "queries", "halves"):
             member = getattr(self, name)
             if member is None:
                 continue
             fields[name], own = member.parts()
             arrays |= {f"{name}.{key}": array for key, array in own.items()}
+        if self.twins is not None:
+            arrays["twins"] = self.twins
         return fields, arrays
 
     @classmethod
     def of_parts(cls, fields: dict[str, Any], arrays: dict[str, Any]) -> Evidence:
         """Build what `parts` took apart."""
-        members: dict[str, Any] = {"random": Trial, "groups": Trial, "coverage": Coverage, "queries": Queries}
+        members: dict[str, Any] = {
+            "random": Trial,
+            "groups": Trial,
+            "coverage": Coverage,
+            "queries": Queries,
+            "halves": Trial,
+        }
         built = {
             name: of.of_parts(fields[name], arrays_of(name, arrays)) for name, of in members.items() if name in fields
         }
-        return cls(fields["n_pairs"], fields["relatedness"], fields["held_out"], **built)
+        return cls(fields["n_pairs"], fields["relatedness"], fields["held_out"], twins=arrays.get("twins"), **built)
 
 
 def arrays_of(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
     """Pick the arrays that are stored under `name`."""
     return {key.partition(".")[2]: array for key, array in arrays.items() if key.partition(".")[0] == name}
+
+
+def _rows(folds: Sequence[Fold]) -> Int64:
+    return np.concatenate([fold.held_out for fold in folds])
 
 
 def _numbered(classes: npt.NDArray[Any] | Sequence[Hashable]) -> Int64:

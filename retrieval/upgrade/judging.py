@@ -81,6 +81,14 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
     }
 
 
+def mean_of(found: Outcomes, other: Outcomes, rows: Int64) -> Outcomes:
+    """Mean of two judgements of the same queries; `rows` are theirs in the other one."""
+    return {
+        search: {measure: (values + other[search][measure][rows]) / 2 for measure, values in measures.items()}
+        for search, measures in found.items()
+    }
+
+
 def scaled(found: Outcomes, k: int) -> Outcomes:
     """Bring similarities attained to a scale on which 1 is the mean of the new model's own search, 0 random items."""
     for measure in unlabelled(k):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from retrieval.metrics import Interval, paired_bootstrap
 from retrieval.upgrade.asking import Stage, known_item
-from retrieval.upgrade.judging import CROSS, LABELLED, SELF, STAY, Outcomes, mixed, outcomes, reach, unlabelled
+from retrieval.upgrade.judging import CROSS, LABELLED, SELF, STAY, Outcomes, mean_of, mixed, outcomes, reach, unlabelled
 from retrieval.upgrade.matching import unmatched
 from retrieval.upgrade.queries import Queries
 from retrieval.upgrade.report import Asked, Cost, Found, Report, Search
@@ -53,6 +53,8 @@ def make_report(
     decisive = LABELLED if labelled else unlabelled(k)
     size = _size(n_items, gallery_vectors, evidence.n_pairs)
     sides = [outcomes(trial, upgrade.calibration, rising, k, size) for trial in (evidence.random, evidence.groups)]
+    if evidence.halves is not None and evidence.twins is not None:
+        sides[0] = mean_of(sides[0], outcomes(evidence.halves, upgrade.calibration, rising, k, size), evidence.twins)
     uncovered = None if gallery_vectors is None else evidence.coverage.uncovered(gallery_vectors, seed=seed)
     weight = 0.0 if uncovered is None else uncovered.estimate
     searches = tuple(_search(name, share, sides, weight, seed) for name, share in _named(rising))
@@ -63,8 +65,16 @@ def make_report(
         evidence.n_pairs,
         evidence.relatedness,
         upgrade.kind == "identity",
-        _judged(_items_judged_by(labelled), labelled, decisive, searches, (), sum(evidence.random.sizes.tolist())),
-        None if asked is None else _judged_by_queries(asked),
+        _judged(
+            _items_judged_by(labelled),
+            labelled,
+            decisive,
+            searches,
+            (),
+            sum(evidence.random.sizes.tolist()),
+            size / int(evidence.random.sizes.min()),
+        ),
+        None if asked is None else _judged_by_queries(asked, size),
         uncovered,
     )
     verdict = decide(findings, margin)
@@ -90,7 +100,7 @@ def make_report(
         strangers,
         uncovered,
         cost,
-        reach(evidence.random, size),
+        reach(evidence.widest, size),
         _notes(upgrade, labelled, asked, strangers, uncovered, searches[1], decisive, margin, size),
     )
 
@@ -145,6 +155,7 @@ def _judged(
     searches: Sequence[Search | Found],
     among: Sequence[Found],
     n_queries: int,
+    larger: float,
 ) -> Judged:
     def gains(search: Search | Found) -> dict[str, Interval]:
         return {measure: search.gain[measure] for measure in decisive}
@@ -153,7 +164,7 @@ def _judged(
     shares = [search for search in searches if search.share is not None]
     crossed = [by_name[CROSS], *(gains(search) for search in among if search.name == CROSS)]
     backfilled = [(s.share, gains(s) if labelled else _diluted(crossed[0], s.share)) for s in shares if s.share]
-    return Judged(by, labelled, by_name[SELF], crossed, backfilled, n_queries)
+    return Judged(by, labelled, by_name[SELF], crossed, backfilled, n_queries, larger)
 
 
 def _diluted(crossed: dict[str, Interval], share: float) -> dict[str, Interval]:
@@ -171,10 +182,12 @@ def _items_judged_by(labelled: bool) -> str:
     return f"whole items as queries; {right}"
 
 
-def _judged_by_queries(asked: Asked) -> Judged:
+def _judged_by_queries(asked: Asked, size: int) -> Judged:
     right = "the items that they want stood for right" if asked.known else _BY_NEW_MODEL
     by = f"the {asked.n:,} queries given; {right}"
-    return _judged(by, asked.known, asked.decisive, asked.searches, asked.among, asked.n)
+    # Among all stored vectors nothing need be foretold.
+    larger = 1.0 if asked.among else size / asked.n_items
+    return _judged(by, asked.known, asked.decisive, asked.searches, asked.among, asked.n, larger)
 
 
 def _search(name: str, share: float | None, sides: Sequence[Outcomes], weight: float, seed: int) -> Search:
@@ -249,9 +262,9 @@ def _notes(
             "model, and whether one particular item comes back, cannot be known from pairs; give classes, or queries "
             "with the items that they want."
         )
-    if not labelled and evidence is not None and size > reach(evidence.random, size):
+    if not labelled and evidence is not None and size > reach(evidence.widest, size):
         notes.append(
-            f"Nearness is foretold for {reach(evidence.random, size):,} items, 32 times a held-out gallery; what "
+            f"Nearness is foretold for {reach(evidence.widest, size):,} items, 32 times a held-out gallery; what "
             f"{size:,} add to that is not known. More pairs hold out larger galleries."
         )
     if evidence is not None and evidence.n_pairs < max(upgrade.old_dim, upgrade.new_dim):

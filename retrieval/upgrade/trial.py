@@ -50,6 +50,12 @@ def random_folds(codes: Int64, seed: int) -> list[Fold]:
     return _folds([order[i::_PARTS] for i in range(_PARTS)], len(codes), rng)
 
 
+def half_folds(n: int, seed: int) -> list[Fold]:
+    """Hold out one half of n pairs, and then the other."""
+    rng = np.random.default_rng(seed)
+    return _folds(np.array_split(rng.permutation(n), 2), n, rng)
+
+
 def group_folds(codes: Int64, seed: int) -> list[Fold]:
     """Hold out whole groups, a third of them at a time, until there are 1,500 queries.
 

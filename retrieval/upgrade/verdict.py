@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,8 @@ LEAST_RELATEDNESS = 3.7
 MOST_BACKFILL = 0.5
 # Of a hundred queries without a loss, the true share of losses lies below 3 % (95 %); fewer may forbid, not permit.
 LEAST_QUERIES = 100
+# Up to so many times a held-out gallery what it shows is taken for the gallery's own; beyond, a loss must be ruled out.
+MOST_LARGER = 8.0
 
 Differences = Mapping[str, Interval]
 
@@ -83,6 +86,8 @@ class Judged:
     backfilled : sequence of (share, mapping)
         The same at rising shares backfilled.
     n_queries : int
+    larger : float
+        How many times as large the gallery is as the held-out one that was searched.
     """
 
     by: str
@@ -91,6 +96,7 @@ class Judged:
     switched: Sequence[Differences]
     backfilled: Sequence[tuple[float, Differences]]
     n_queries: int
+    larger: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,9 +130,11 @@ def decide(found: Findings, margin: float = 1.0) -> Verdict:
     """Advise what is most likely right: switching must not lose more than `margin` points against staying.
 
     A switch is advised where the estimate of every decisive measure lies above −margin; where its interval does not,
-    the reason says so. A backfill costs encoder calls and is to make sure: it is advised at the least share at which
-    the whole 95 % interval of every measure lies above −margin. Where that takes more than half of the gallery, the
-    advice is to stay.
+    the reason says so. For a gallery of more than eight times a held-out one the whole interval must: few pairs hold
+    out small galleries, in which a map loses less than among all, and an estimate above −margin is a loss too often.
+    The advice is then to stay, and to bring so many pairs more as would make it sure. A backfill costs encoder calls
+    and is to make sure: it is advised at the least share at which the whole 95 % interval of every measure lies above
+    −margin. Where that takes more than half of the gallery, the advice is to stay.
     """
     enough = found.asked is not None and found.asked.n_queries >= LEAST_QUERIES
     judged = found.asked if found.asked is not None and enough else found.items
@@ -148,7 +156,27 @@ def decide(found: Findings, margin: float = 1.0) -> Verdict:
         lost = _worst(found.asked.switched[-1], margin, at="high")
         if lost:
             return stay(f"the {found.asked.n_queries} queries given find less in the mapped gallery: at least {lost}")
-    return _advised(judged, found.uncovered, margin)
+    unsure = _too_few(judged, found.n_pairs if judged is found.items else None, margin)
+    return stay(unsure) if unsure else _advised(judged, found.uncovered, margin)
+
+
+def _too_few(judged: Judged, n_pairs: int | None, margin: float) -> str:
+    """Say that too little was held out to tell, and how much would do; empty where it is enough, or a loss is likely.
+
+    Intervals shrink with the root of what was held out. Pairs that hold out an eighth of the gallery are enough.
+    """
+    if judged.larger <= MOST_LARGER or any(_worst(tried, margin, at="estimate") for tried in judged.switched):
+        return ""
+    tried = next((one for one in judged.switched if _worst(one, margin, at="low")), None)
+    if tried is None:
+        return ""
+    shrunk = max((d.estimate - d.low) / max(d.estimate + margin, 1e-9) for d in tried.values()) ** 2
+    n, what = (judged.n_queries, "queries") if n_pairs is None else (n_pairs, "pairs")
+    more = n * (min(shrunk, judged.larger / MOST_LARGER) - 1)
+    return (
+        f"{n:,} {what} are too few to tell for a gallery {judged.larger:,.0f} times as large as the held-out one: "
+        f"{_all(tried)}; bring about {_round(more):,} more"
+    )
 
 
 def _advised(judged: Judged, uncovered: Interval | None, margin: float) -> Verdict:
@@ -200,3 +228,9 @@ def _all(differences: Differences) -> str:
     return ", ".join(
         f"{name} {d.estimate:+.1f} [{d.low:+.1f}, {d.high:+.1f}] points" for name, d in differences.items()
     )
+
+
+def _round(n: float) -> int:
+    """Round up to two digits, 10 at least."""
+    step = int(10 ** max(int(math.log10(max(n, 1))) - 1, 1))
+    return max(math.ceil(n / step), 1) * step
