@@ -23,26 +23,9 @@ _LEVELLED_BY = 500
 
 @dataclass(frozen=True, eq=False)
 class Bridge:
-    """What leads from an old model's stored vectors to a new model's queries; see `Upgrade`, which is fitted.
+    """What leads from an old model's stored vectors to a new model's queries.
 
-    Searches happen in one space, `search_model`'s: that of the new model, into which stored rows are
-    mapped, or under a query map that of the old model, into which new queries are mapped.
-
-    Attributes
-    ----------
-    kind : {"identity", "isometry", "gallery", "query"}
-        "identity" where both models give the same vectors.
-    steps : tuple of Isometry, LocalLinearMap or Truncation
-        Applied one after the other: to stored rows, or under a query map to new queries. None for an
-        identity, one for a fitted upgrade, several for a chained one.
-    calibration : Calibration
-        Brings scores of new queries with mapped items to the scale of new queries with native items.
-    old_model, new_model : str
-    old_dim, new_dim : int
-    fingerprints : Fingerprints
-        By which drift, and vectors of another model, are noticed.
-    evidence : Evidence or None
-        Held-out pairs, of which reports are made; None where the upgrade is chained or needs no map.
+    `Upgrade` is one that was fitted, and says what the attributes are.
     """
 
     kind: Kind
