@@ -51,6 +51,7 @@ class Store:
         self._open_lock = threading.Lock()
         self._writing = threading.RLock()
         self._write_connection: sqlite3.Connection | None = None
+        self._write_process = 0
         self._in_write = False
         self._closed = False
         self._folding = Folding(folder)
@@ -124,6 +125,12 @@ class Store:
         connection: sqlite3.Connection = self._local.connection
         return connection
 
+    def _for_writing(self) -> sqlite3.Connection:
+        if self._write_connection is None or self._write_process != os.getpid():
+            self._write_connection = self._connect(writable=True)
+            self._write_process = os.getpid()
+        return self._write_connection
+
     def _connect(self, *, writable: bool) -> sqlite3.Connection:
         connection = connect(self.folder, timeout=self.timeout, writable=writable)
         with self._open_lock:
@@ -183,9 +190,7 @@ class Store:
                 raise GalleryBusyError(f"{self.folder}: this thread is writing")
             if self._in_write:
                 raise RuntimeError("a write was begun inside another write of the same thread")
-            if self._write_connection is None:
-                self._write_connection = self._connect(writable=True)
-            connection = self._write_connection
+            connection = self._for_writing()
             with translated(self.folder, self.timeout):
                 connection.execute(f"PRAGMA busy_timeout = {int(1000 * self.timeout) if wait else 0}")
                 connection.execute("BEGIN IMMEDIATE")
@@ -218,11 +223,10 @@ class Store:
             If another writer is at work for longer than the timeout.
         """
         with self._writing, translated(self.folder, self.timeout):
-            if self._write_connection is None:
-                self._write_connection = self._connect(writable=True)
+            connection = self._for_writing()
             self._folding.wait()
-            self._write_connection.execute("VACUUM")
-            self._write_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close every connection; the last one to close folds the log into the file."""

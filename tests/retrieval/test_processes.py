@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -92,3 +93,25 @@ def test_readers_see_whole_writes_only(tmp_path: Path) -> None:
 def write(gallery: Gallery, version: int, group: str) -> None:
     payloads = [{"version": version, "number": number} for number in range(10)]
     gallery.add_vectors([f"{group}-{number}" for number in range(10)], vectors(version), payloads=payloads)
+
+
+def _write_in_a_child(gallery: Gallery) -> None:
+    inherited = gallery._store._write_connection
+    gallery.add_vectors(["child"], unit(np.ones((1, DIM))))
+    # SQLite's locks are the process's that opened the file.
+    sys.exit(gallery._store._write_connection is inherited)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_process_writes_through_a_connection_of_its_own(tmp_path: Path) -> None:
+    with Gallery.create(tmp_path / "g", dim=DIM) as gallery:
+        gallery.add_vectors(["parent"], unit(np.eye(1, DIM)))
+        child = multiprocessing.get_context("fork").Process(target=_write_in_a_child, args=(gallery,))
+        child.start()
+        child.join(timeout=60)
+        child.kill()
+        assert child.exitcode == 0
+        assert sorted(gallery.ids()) == ["child", "parent"]
+        gallery.add_vectors(["again"], unit(np.eye(1, DIM, 1)))
+    assert check(tmp_path / "g").sound
