@@ -18,6 +18,9 @@ from vsa.table import RowTable
 
 Rows = npt.NDArray[np.float32]
 
+KEY, VALUE, MEMBER = 0, 1, 2
+"""What a scan may not know."""
+
 _TOKEN_BYTES = 32
 _SLOT_BYTES = 32
 _SMALLEST = 1 << 10

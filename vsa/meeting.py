@@ -16,13 +16,11 @@ import numpy.typing as npt
 import orjson
 
 from vsa.errors import InvalidRecordError
-from vsa.fastpath import FastPath
-from vsa.leaves import EMPTY_ARRAY, EMPTY_OBJECT, FALSE, TRUE, Arrays, Walker
+from vsa.fastpath import KEY, VALUE, FastPath
+from vsa.leaves import Arrays, Walker
 from vsa.limits import Limits
 
 Token = tuple[int, int, int, int, int]
-
-KEY, VALUE = 0, 1  # see `vsa.tokentable`, which needs numba
 
 
 class FullError(Exception):
@@ -123,22 +121,9 @@ class Meeting:
     def _scalars(self, line: int, entries: list[list[int]]) -> None:
         """Claim rows for the scalars and empty containers that have none."""
         for number, _, start, end in entries:
-            node = self._fast.node(number)
-            value = self._parsed(line, start, end)
-            row = node.leaves.get(_key(value))
-            if row is None:
-                row = self._walker.leaf(node, value)
+            row = self._walker.leaf(self._fast.node(number), self._parsed(line, start, end))
             self.tokens.append((number, VALUE, start, end, row))
 
     def _parsed(self, line: int, start: int, end: int) -> Any:
         begun = self._starts[line]
         return orjson.loads(self._lines[line][start - begun : end - begun])
-
-
-def _key(value: Any) -> Any:
-    """Under what a node keeps the row of a parsed scalar or empty container."""
-    if value is True or value is False:
-        return TRUE if value else FALSE
-    if type(value) is dict:
-        return EMPTY_OBJECT
-    return EMPTY_ARRAY if type(value) is list else value

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vsa.fastpath import KEY, MEMBER, VALUE
 from vsa.intrinsics import prefetch, prefetch_byte
 from vsa.structure import (
     COLON,
@@ -27,7 +28,7 @@ from vsa.structure import (
     same_bytes,
     structure_of,
 )
-from vsa.tokentable import HALF, KEY, LOW, MEMBER, PEAK, PEAK_BITS, VALUE, find, meta_of
+from vsa.tokentable import HALF, LOW, PEAK, PEAK_BITS, find, meta_of
 
 
 class Scratch(NamedTuple):

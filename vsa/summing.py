@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vsa.fastpath import VALUE
 from vsa.intrinsics import LANES, address_of, plus, plus_one, prefetch
 from vsa.scanning import rows_of
 from vsa.structure import PADDING, compiled, compiled_in_any_order, hash_of
-from vsa.tokentable import EXACT, LOW, SUMS, TEXT, VALUE, find, peak_of, put
+from vsa.tokentable import EXACT, LOW, SUMS, TEXT, find, peak_of, put
 
 AHEAD = 8
 """How many rows before its turn a row is asked for: time for memory to answer."""

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vsa.fastpath import KEY, VALUE
 from vsa.structure import compiled, hash_of, same_bytes
-
-KEY, VALUE, MEMBER = 0, 1, 2
 
 TEXT, TOKENS, SUMS = 0, 1, 2
 """Places in `used`: how many bytes of text, tokens and sums are held."""
