@@ -33,14 +33,14 @@ class _Kernel:
 
     def __init__(self) -> None:
         self._module: Any = None
-        self._missing = not available()
+        self._missing = False
 
     def worth(self, rows: int) -> Any:
         """`vsa.rowkernel` where it is loaded or so many rows are to be summed; else None."""
         if self._module is None and not self._missing and rows > FEW:
             try:
                 from vsa import rowkernel
-            except ImportError:  # numba does not fit this Python or NumPy
+            except ImportError:  # there is no numba, or it does not fit this Python or NumPy
                 self._missing = True
             else:
                 self._module = rowkernel

@@ -113,7 +113,6 @@ def test_weights_beyond_what_float32_holds_are_refused_by_either_way(way):
 def test_a_numba_that_does_not_load_is_done_without(monkeypatch):
     monkeypatch.setitem(sys.modules, "vsa.rowkernel", None)
     monkeypatch.delattr(vsa, "rowkernel", raising=False)
-    monkeypatch.setattr(sums, "available", lambda: True)
     fresh = sums._Kernel()
     assert fresh.worth(10**6) is None
     assert fresh.worth(10**6) is None
