@@ -25,16 +25,16 @@ from vsa import JSONEncoder
 _SEED = 71
 
 
-def parts(n: int, n_pairs: int, size: int = 1) -> Split:
+def parts(n: int, n_pairs: int, size: int = 1, seed: int = _SEED) -> Split:
     """Rows of pairs and of the gallery; groups of `size` rows that follow each other go along whole."""
-    order = np.random.default_rng(_SEED).permutation(n // size)
+    order = np.random.default_rng(seed).permutation(n // size)
     rows = (order[:, None] * size + np.arange(size)).ravel()
     return rows[:n_pairs], rows[n_pairs:]
 
 
-def latent(some: list[str], split: Split, dim: int) -> tuple[Array, Array]:
+def latent(some: list[str], split: Split, dim: int, seed: int = _SEED) -> tuple[Array, Array]:
     """LSA, its directions from the pairs' items."""
-    return lsa(*([some[row] for row in part.tolist()] for part in split), dim, _SEED)
+    return lsa(*([some[row] for row in part.tolist()] for part in split), dim, seed)
 
 
 def fifth() -> Iterator[Scenario]:

@@ -11,32 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from benchmarks.compat.data import clinc, lsa, omniglot
-from benchmarks.compat.table import Array, unit
+from benchmarks.compat.table import unit
+from benchmarks.upgrade import fifth
 from benchmarks.upgrade.fourth import head, products, tokens, told
 from benchmarks.upgrade.fresh import texts
 from benchmarks.upgrade.scenarios import Scenario, views
-from benchmarks.upgrade.third import Split, artworks, between, cut, films, mbat, minilm, recipes, strokes, trigrams
+from benchmarks.upgrade.third import artworks, between, cut, films, mbat, minilm, recipes, strokes, trigrams
 from retrieval.upgrade import Queries
 from vsa import JSONEncoder
 
 _SEED = 113
 _ASKED = 200
 
-
-def parts(n: int, n_pairs: int, size: int = 1) -> Split:
-    """Rows of pairs and of the gallery; groups of `size` rows that follow each other go along whole."""
-    order = np.random.default_rng(_SEED).permutation(n // size)
-    rows = (order[:, None] * size + np.arange(size)).ravel()
-    return rows[:n_pairs], rows[n_pairs:]
-
-
-def latent(some: list[str], split: Split, dim: int) -> tuple[Array, Array]:
-    """LSA, its directions from the pairs' items."""
-    return lsa(*([some[row] for row in part.tolist()] for part in split), dim, _SEED)
+parts = partial(fifth.parts, seed=_SEED)
+latent = partial(fifth.latent, seed=_SEED)
 
 
 def sixth() -> Iterator[Scenario]:
