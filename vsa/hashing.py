@@ -96,5 +96,18 @@ def permutation(head: bytes, name: bytes, dim: int) -> npt.NDArray[np.int32]:
     (dim,) int32
         Uniform but for ties, which are broken by position and have probability below dim² / 2**65.
     """
-    words = np.frombuffer(stream(head, name, size=8 * dim), "<u8")
-    return np.argsort(words, kind="stable").astype(np.int32)
+    return sorting_order(np.frombuffer(stream(head, name, size=8 * dim), "<u8").astype(np.uint64))
+
+
+def sorting_order(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+    """``np.argsort(words, kind="stable")`` of evenly spread words, by a sort of the words themselves."""
+    bits = np.uint64(len(words).bit_length())
+    # Places take the lowest bits of the words, which decide nothing where the other bits differ.
+    placed: npt.NDArray[np.uint64] = words >> bits << bits
+    placed |= np.arange(len(words), dtype=np.uint64)
+    placed.sort()
+    heads = placed >> bits
+    if (heads[1:] == heads[:-1]).any():
+        return np.argsort(words, kind="stable").astype(np.int32)
+    placed -= heads << bits
+    return placed.astype(np.int32)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vsa.binding import binding
 from vsa.budget import row_bytes
 from vsa.gathering import Gathered
+from vsa.hashing import sorting_order
 from vsa.operators import PathOperators, step_name
 from vsa.paths import format_path, parse_path
 from vsa.sampling import sample
@@ -32,6 +33,12 @@ def test_texts_that_are_no_paths(text):
 @given(st.lists(steps, max_size=4), st.lists(steps, max_size=4))
 def test_names_of_steps_collide_for_equal_steps_only(one, two):
     assert ([step_name(s) for s in one] == [step_name(s) for s in two]) == (one == two)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**63 + 1]), max_size=40))
+def test_the_order_of_words_is_that_of_a_stable_sort(words):
+    array = np.array(words, np.uint64)
+    assert sorting_order(array).tolist() == np.argsort(array, kind="stable").tolist()
 
 
 def test_operators_of_paths_are_bounded_and_right_after_eviction():
