@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vsa.histogram import Scale
-from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, log2
-from vsa.statistics import position
+from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, compress, log2
+from vsa.statistics import offset
 from vsa.times import days
 from vsa.tokens import WHOLE, words
 
@@ -63,6 +63,7 @@ class Line(NamedTuple):
     kind : bytes
         ``b"l"`` for the line of a field's numbers, ``b"d"`` for that of days.
     at : float
+        Days; of a number its `vsa.statistics.offset`, which `vsa.levels.compress` puts on the line.
     share : float
         Weight of each grid's cells together, in units of `LEAF_UNIT`.
     """
@@ -78,9 +79,9 @@ class Line(NamedTuple):
 
     def cells(self) -> dict[bytes, float]:
         """Names of the cells that it touches, with their weights in units of `LEAF_UNIT`."""
+        place = self.at if self.kind == b"d" else compress(self.at)
         return {
-            b"%s%d,%d" % (self.kind, grid, node): self.share * weight
-            for grid, node, weight in cells(self.at, self.grids)
+            b"%s%d,%d" % (self.kind, grid, node): self.share * weight for grid, node, weight in cells(place, self.grids)
         }
 
 
@@ -171,7 +172,7 @@ def numeral(value: int | float) -> str:
 def _set_levels(leaf: Leaf, value: float, scale: Scale | None) -> None:
     """Put a number among the soft levels of its field's scale."""
     spread = 1.0 if scale is None else max(scale.spread, LEAST_SPREAD)
-    leaf.line = Line(b"l", position(value, scale), LEVEL_SHARE * spread / math.sqrt(len(NUMBER_GRIDS)))
+    leaf.line = Line(b"l", offset(value, scale), LEVEL_SHARE * spread / math.sqrt(len(NUMBER_GRIDS)))
     if scale is not None:
         return
     if 0.0 < abs(value) < 1.0:

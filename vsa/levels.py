@@ -40,6 +40,21 @@ def compress(x: float) -> float:
     return size if x >= 0 else -size
 
 
+def compress_of(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`compress` of many numbers, to the bit: the same operations in the same order."""
+    size = np.minimum(np.abs(x), 1e300)
+    m, e = np.frexp(1.0 + size)
+    small = m < 0.7071067811865476
+    m, e = np.where(small, m * 2.0, m), e - small
+    z = (m - 1.0) / (m + 1.0)
+    square, term, total = z * z, z.copy(), z.copy()
+    for k in range(3, 27, 2):
+        term *= square
+        total += term / k
+    size = np.where(size > 1e-8, e + 2.8853900817779268 * total, size * 1.4426950408889634)
+    return np.where(x >= 0, size, -size)
+
+
 def cells(u: float, grids: tuple[float, ...]) -> list[tuple[int, int, float]]:
     """The nodes that `u` touches.
 

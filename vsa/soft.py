@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsa.atoms import Leaf
-from vsa.levels import cells_of
+from vsa.levels import cells_of, compress_of
 
 _KINDS = (b"l", b"d")
 _GRID_BITS = 4
@@ -47,7 +47,8 @@ def soft_levels(leaves: list[Leaf]) -> Levels:
         if not lines:
             continue
         grids = lines[0][1].grids
-        nodes, weights = cells_of(np.array([line.at for _, line in lines]), grids)
+        at = np.array([line.at for _, line in lines])
+        nodes, weights = cells_of(at if kind == b"d" else compress_of(at), grids)
         codes = ((nodes << _GRID_BITS) | np.tile(np.arange(len(grids)), 2)) << 1 | number
         touched = weights > 0.0
         met, places = np.unique(codes[touched], return_inverse=True)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vsa.histogram import Scale
 from vsa.least import Least
-from vsa.levels import compress, log2
+from vsa.levels import log2
 from vsa.path_counts import PathCounts
 from vsa.paths import parse_path
 
@@ -169,8 +169,6 @@ def rarity(frequency: npt.NDArray[np.int64], records: int) -> list[float]:
     return [known[df] for df in frequency.tolist()]
 
 
-def position(value: float, scale: Scale | None) -> float:
-    """Where a number lies on its field's line: in doublings of its scale from the centre, or of 1 from 0."""
-    if scale is None:
-        return compress(value)
-    return compress((value - scale.centre) / scale.scale)
+def offset(value: float, scale: Scale | None) -> float:
+    """Where a number lies from its field's centre, in units of its scale; from 0 and in ones where nothing is known."""
+    return value if scale is None else (value - scale.centre) / scale.scale

@@ -14,7 +14,7 @@ from sparse_oracle import SparseOracle
 
 import vsa
 from vsa.curves import similarity_curve
-from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, compress, log2
+from vsa.levels import DAY_GRIDS, NUMBER_GRIDS, cells, compress, compress_of, log2
 from vsa.statistics import Statistics
 from vsa.times import days
 
@@ -31,6 +31,14 @@ def test_compress_is_odd_and_keeps_order(x, y):
     assert compress(-x) == -compress(x)
     if x <= y:
         assert compress(x) <= compress(y) + 1e-12
+
+
+@given(
+    st.lists(finite | st.sampled_from([0.0, -0.0, 1e-8, 1.1e-8, 9e-8, 0.4142135623730951, 1e300, math.inf, -math.inf]))
+)
+def test_many_are_compressed_as_each_is_to_the_bit(values):
+    found = compress_of(np.array(values, np.float64))
+    assert found.tobytes() == np.array([compress(value) for value in values], np.float64).tobytes()
 
 
 def vector(u: float, grids: tuple[float, ...]) -> dict[tuple[int, int], float]:
