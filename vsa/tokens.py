@@ -14,6 +14,11 @@ LONGEST_SPELLED = 64
 """Longer words (Base64, hashes in full) keep the n-grams of their first and last 32 characters."""
 
 _WORD = re.compile(r"[^\W_]+")
+_ASCII = [chr(byte).lower() if byte < 128 else " " for byte in range(256)]
+_WORDS = "".join(c if c.isalnum() else " " for c in _ASCII).encode()
+"""What each byte of an ASCII text is in its words, with spaces between."""
+_CHAINS = "".join(c if c.isalnum() or c == "_" else "-" if c in "-/." else " " for c in _ASCII).encode()
+"""The same with words that one of ``-/.`` joins, and those that an underscore joins."""
 _DIGIT = re.compile("[0-9]")
 _JOINED = re.compile(r"[^\W_]+(?:[-/.][^\W_]+){1,2}(?![-/.\w])")
 _OPAQUE = re.compile(
@@ -67,18 +72,37 @@ def words(text: str) -> list[str]:
     if len(folded) > 36 and folded.count("-") >= 4:
         identifiers = [found.replace("-", "") for found in _UUID.findall(folded)]
         folded = _UUID.sub(" ", folded) if identifiers else folded
-    found = _WORD.findall(folded) + identifiers
     # The longer searches only where what they look for can be.
-    if ("-" in folded or "." in folded or "/" in folded) and (not folded.isascii() or _DIGIT.search(folded)):
+    joined = "-" in folded or "." in folded or "/" in folded
+    if folded.isascii():
+        found = folded.encode().translate(_WORDS).decode().split() + identifiers
+        return found + _ascii_codes(folded) if joined and _DIGIT.search(folded) else found
+    found = _WORD.findall(folded) + identifiers
+    if joined:
         for code in _JOINED.findall(folded):
             if len(code) <= LONGEST_SPELLED and any(map(str.isdigit, code)):
                 found.append(code.translate(_NO_JOINTS))
-    if not folded.isascii() and _IDEOGRAPHS.search(folded):
+    if _IDEOGRAPHS.search(folded):
         found = [piece for word in found for piece in _pieces(word)]
     return found
 
 
 _NO_JOINTS = str.maketrans("", "", "-/.")
+
+
+def _ascii_codes(folded: str) -> list[str]:
+    """What `_JOINED` finds and is a code, joined: the last words of a chain that white space or a sign ends."""
+    found = []
+    for chain in folded.encode().translate(_CHAINS).decode().split():
+        if "-" not in chain:
+            continue
+        parts = chain.rpartition("_")[2].split("-")[-3:]
+        while "" in parts:
+            del parts[: parts.index("") + 1]
+        code = "".join(parts)
+        if len(parts) > 1 and len(code) + len(parts) - 1 <= LONGEST_SPELLED and _DIGIT.search(code):
+            found.append(code)
+    return found
 
 
 def _pieces(word: str) -> list[str]:

@@ -57,6 +57,24 @@ def test_words(text, expected):
     assert words(text) == expected
 
 
+PIECES = st.sampled_from(
+    [*"aB19_-./ ,:", "\0", "\t", "\x1c", "\x7f", "c.1830", "AB-12", "x" * 61, "x-7", "http://www.", "é", "ß", "²"]
+)
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_what_follows_a_text_changes_nothing_of_its_words_but_the_way_they_are_found(text):
+    # Text that folds to ASCII is cut by tables of bytes, other text by searches.
+    assert [word for word in words(text + " ω") if word != "ω"] == words(text)
+
+
+@pytest.mark.parametrize("mark", ["", " ω"])
+def test_a_code_longer_than_is_spelled_is_not_joined(mark):
+    long = "x" * 61
+    assert f"{long}-7y".replace("-", "") in words(f"{long}-7y{mark}")
+    assert f"{long}-7yz".replace("-", "") not in words(f"{long}-7yz{mark}")
+
+
 def test_hashes_have_no_spelling_and_long_words_a_bounded_one():
     assert grams("d41d8cd98f00b204e9800998ecf8427e") == []
     assert is_opaque("d41d8cd98f00b204e9800998ecf8427e")
