@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BOOKS = 256
-"""Bytes that the books of a row take beside it: two lists, a tuple, two numbers and a place in a dictionary."""
+"""Bytes that the books of a row take beside it: three lists, two numbers and a place in a dictionary."""
 
 NAME = 128
 """Bytes of a row's name that there is room for on average; where names are longer, fewer rows are kept."""

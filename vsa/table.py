@@ -46,7 +46,9 @@ class RowTable(Generic[Tag]):
         self.capacity = capacity = max(1, room // row_bytes(dim))
         self._names = 0
         self.tags: list[Tag | None] = []
-        self._owners: list[tuple[dict[Any, int], Hashable] | None] = []
+        # Apart, for pairs of them would be as many more objects for the garbage collector to go through.
+        self._owners: list[dict[Any, int] | None] = []
+        self._keys: list[Hashable] = []
         self._free: list[int] = []
         self._clock = 0
         self.generation = np.zeros(capacity, np.int32)
@@ -75,11 +77,11 @@ class RowTable(Generic[Tag]):
         """
         if self._free:
             row = self._free.pop()
-            self._owners[row] = (owner, key)
-            self.tags[row] = tag
+            self._owners[row], self._keys[row], self.tags[row] = owner, key, tag
         elif len(self._owners) < self.capacity:
             row = len(self._owners)
-            self._owners.append((owner, key))
+            self._owners.append(owner)
+            self._keys.append(key)
             self.tags.append(tag)
         else:
             raise OverflowError(f"all {self.capacity} rows are taken")
@@ -98,20 +100,20 @@ class RowTable(Generic[Tag]):
         oldest = held[np.argsort(self._used[held], kind="stable")[: (len(held) + 1) // 2]]
         self.generation[oldest] += 1
         for row in oldest.tolist():
-            owner = self._owners[row]
+            owner, key = self._owners[row], self._keys[row]
             if owner is not None:
-                owner[0].pop(owner[1], None)
-                self._names -= _size(owner[1])
-            self._owners[row] = None
-            self.tags[row] = None
-            self._free.append(row)
+                owner.pop(key, None)
+                self._names -= _size(key)
+            self._owners[row] = self._keys[row] = self.tags[row] = None
+        self._free += oldest.tolist()
 
     def clear(self) -> None:
         """Forget every row, take them out of their dictionaries and give the memory back."""
-        for owner in self._owners:
+        for owner, key in zip(self._owners, self._keys, strict=False):
             if owner is not None:
-                owner[0].pop(owner[1], None)
+                owner.pop(key, None)
         self._owners.clear()
+        self._keys.clear()
         self.tags.clear()
         self._free.clear()
         self._names = 0
