@@ -183,6 +183,13 @@ class FastPath:
         )  # fmt: skip
         return self._found, bounds, end
 
+    def firsts(self, batch: Any, entries: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Of keys, or scalars, given as (node, kind, start, end), the number of the first that is equal to each."""
+        first = np.empty(len(entries), np.int64)
+        slots = np.full(1 << (2 * len(entries)).bit_length(), -1, np.int32)
+        self._known.firsts(batch.data, entries, slots, first)
+        return first
+
     def node(self, number: int) -> Node:
         """The node that the tables know by a number."""
         return self._nodes[number]

@@ -8,7 +8,7 @@ to say what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ import numpy.typing as npt
 import orjson
 
 from vsa.errors import InvalidRecordError
-from vsa.fastpath import KEY, VALUE, FastPath
-from vsa.leaves import Arrays, Walker
+from vsa.fastpath import KEY, MEMBER, VALUE, FastPath
+from vsa.leaves import Arrays, Node, Walker
 from vsa.limits import Limits
 
 Token = tuple[int, int, int, int, int]
@@ -63,8 +63,7 @@ class Meeting:
         self._walker = walker
         self._arrays = arrays
         self._batch = batch
-        self._lines = lines
-        self._starts: list[int] = batch.starts.tolist()
+        self._text = b"".join(lines)
         self.tokens: list[Token] = []
 
     def meet(self) -> None:
@@ -85,45 +84,52 @@ class Meeting:
     def _settled(self, skip: npt.NDArray[np.int8], first: int) -> bool:
         """Take in what the next lines hold and mark those that have told all; False if the tables are full."""
         found, bounds, last = self._fast.unknown(self._batch, skip, first)
-        cuts = bounds.tolist()
+        lines = np.flatnonzero(skip[:last] == 0)
+        entries, owners = found[: bounds[last]], np.repeat(lines, np.diff(bounds[: last + 1])[lines])
+        deeper = np.zeros(len(skip), bool)
+        deeper[owners[entries[:, 1] != VALUE]] = True
+        skip[lines[~deeper[lines]]] = 1
+        self._link(entries[entries[:, 1] == MEMBER])
         keys: list[Token] = []
-        for line in np.flatnonzero(skip[:last] == 0).tolist():
-            new = found[cuts[line] : cuts[line + 1]].tolist()
-            deeper = [entry for entry in new if entry[1] != VALUE]
-            try:
-                if deeper:
-                    keys += self._structure(line, deeper)
-                else:
-                    self._scalars(line, new)
-                    skip[line] = 1
-            except (InvalidRecordError, orjson.JSONDecodeError):
-                skip[line] = -1
+        self._take(entries[:, 1] == KEY, entries, owners, skip, self._child, keys)
+        self._take(~deeper[owners], entries, owners, skip, self._walker.leaf, self.tokens)
         if self._fast.enter(self._batch, keys):
             return True
         self.tokens.clear()  # their nodes have no numbers any more
         return False
 
-    def _structure(self, line: int, entries: list[list[int]]) -> list[Token]:
-        """Make the nodes of keys and link those of members; the keys, to be entered."""
-        keys = []
-        for number, kind, start, end in entries:
+    def _take(
+        self,
+        which: npt.NDArray[np.bool_],
+        entries: npt.NDArray[np.int64],
+        owners: npt.NDArray[np.int64],
+        skip: npt.NDArray[np.int8],
+        take: Callable[[Node, Any], int],
+        tokens: list[Token],
+    ) -> None:
+        """Take equal keys or scalars once, to be entered; lines with one that is not as it must be are marked -1."""
+        some = entries[which]
+        first = self._fast.firsts(self._batch, some)
+        once = np.flatnonzero(first == np.arange(len(some)))
+        refused: list[int] = []
+        text = self._text
+        for n, (number, kind, start, end) in zip(once.tolist(), some[once].tolist(), strict=True):
+            try:
+                tokens.append((number, kind, start, end, take(self._fast.node(number), orjson.loads(text[start:end]))))
+            except (InvalidRecordError, orjson.JSONDecodeError):
+                refused.append(n)
+        skip[owners[which][np.isin(first, refused)]] = -1
+
+    def _link(self, entries: npt.NDArray[np.int64]) -> None:
+        """Make and link the nodes of the members of arrays, given as (array, MEMBER, number, members)."""
+        longest: dict[int, int] = {}
+        for number, _, _, members in entries.tolist():
+            longest[number] = max(members, longest.get(number, 0))
+        for number, members in longest.items():
             node = self._fast.node(number)
-            if kind == KEY:
-                key = self._parsed(line, start, end)
-                child = node.children.get(key) or self._walker.child(node, key)
-                keys.append((number, KEY, start, end, self._fast.number(child)))
-            elif self._arrays is Arrays.BAG:
-                self._fast.link(number, [node.member()] * 2)
-            else:
-                self._fast.link(number, self._walker.members(node, end))
-        return keys
+            bag = self._arrays is Arrays.BAG
+            self._fast.link(number, [node.member()] * 2 if bag else self._walker.members(node, members))
 
-    def _scalars(self, line: int, entries: list[list[int]]) -> None:
-        """Claim rows for the scalars and empty containers that have none."""
-        for number, _, start, end in entries:
-            row = self._walker.leaf(self._fast.node(number), self._parsed(line, start, end))
-            self.tokens.append((number, VALUE, start, end, row))
-
-    def _parsed(self, line: int, start: int, end: int) -> Any:
-        begun = self._starts[line]
-        return orjson.loads(self._lines[line][start - begun : end - begun])
+    def _child(self, node: Node, key: Any) -> int:
+        """The number of a key's node; made where it is new."""
+        return self._fast.number(node.children.get(key) or self._walker.child(node, key))

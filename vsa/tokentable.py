@@ -113,6 +113,33 @@ def put_all(t, table, data, entries, used):
 
 
 @compiled
+def firsts(data, entries, slots, first):
+    """Find equal ones among keys, or among scalars, given as (node, kind, start, end): of each the number of the first.
+
+    Parameters
+    ----------
+    entries : (n, 4) int64
+    slots : (2**k,) int32
+        -1 throughout; more than n.
+    first : (n,) int64
+        Filled in.
+    """
+    mask = len(slots) - 1
+    for n in range(len(entries)):
+        node, kind, start, end = entries[n]
+        size = end - start
+        at = np.int64(hash_of(data, start, end, 2 * node + kind) >> np.uint64(20)) & mask
+        while slots[at] >= 0:
+            one = entries[slots[at]]
+            if one[0] == node and one[3] - one[2] == size and same_bytes(data, one[2], data, start, size):
+                break
+            at = (at + 1) & mask
+        if slots[at] < 0:
+            slots[at] = n
+        first[n] = slots[at]
+
+
+@compiled
 def peak_of(row):
     """The largest entry of a row of whole numbers, whatever its sign."""
     peak = np.float32(0)

@@ -12,6 +12,7 @@ from strategies import json_values, objects
 
 import vsa
 from vsa.budget import LEAST_LEAVES, Budget, budget, row_bytes
+from vsa.fastpath import VALUE, FastPath
 from vsa.sums import available
 
 pytestmark = pytest.mark.skipif(not available(), reason="numba is not installed")
@@ -233,6 +234,43 @@ def test_what_is_new_in_a_line_is_met_without_the_walk(monkeypatch: pytest.Monke
         encoder = vsa.JSONEncoder(DIM, seed=5, arrays=arrays)
         assert known(encoder, lines) == [True] * 300
     assert outcome(vsa.JSONEncoder(DIM, seed=5), b"\n".join(lines)) == expected
+
+
+@given(
+    st.text("ab", max_size=24).map(str.encode),
+    st.lists(st.tuples(*[st.integers(0, n) for n in (2, 24, 9)]), max_size=40),
+)
+def test_equal_pieces_are_found_at_their_first(data, drawn):
+    from vsa.structure import PADDING
+    from vsa.tokentable import firsts
+
+    spans = [(node, min(at, len(data)), min(at + size, len(data))) for node, at, size in drawn]
+    entries = np.array([(node, VALUE, start, end) for node, start, end in spans], np.int64).reshape(-1, 4)
+    found = np.empty(len(spans), np.int64)
+    padded = np.frombuffer(data + bytes(PADDING), np.uint8)
+    firsts(padded, entries, np.full(1 << len(spans).bit_length(), -1, np.int32), found)
+    pieces = [(node, data[start:end]) for node, start, end in spans]
+    assert found.tolist() == [pieces.index(piece) for piece in pieces]
+
+
+@pytest.mark.parametrize("bad", [b'{"12345": 1}', b'{"\xff": 1}', b'{"a": tru}', b'{"a": {"b": [tru, {"12345": 1}]}}'])
+def test_a_line_is_refused_at_once_however_often_what_it_holds_was(monkeypatch: pytest.MonkeyPatch, bad: bytes):
+    encoder = vsa.JSONEncoder(DIM, seed=5, limits=vsa.Limits(string=4))
+    scans = []
+    scan = FastPath.unknown
+    monkeypatch.setattr(FastPath, "unknown", lambda *given: scans.append(1) or scan(*given))
+    good = [b'{"a": {"b": [%d]}}' % n for n in range(9)]
+    assert known(encoder, [bad, *good, bad, bad]) == [False, *[True] * 9, False, False]
+    assert len(scans) <= 5  # four levels of nodes, and the scalars
+
+
+def test_arrays_of_several_lengths_are_met_at_once(monkeypatch: pytest.MonkeyPatch):
+    lines = [b'{"a": [%s]}' % b", ".join([b"1"] * n) for n in (1, 5, 3, 70)]
+    scans = []
+    scan = FastPath.unknown
+    monkeypatch.setattr(FastPath, "unknown", lambda *given: scans.append(1) or scan(*given))
+    assert known(vsa.JSONEncoder(DIM, seed=5), lines) == [True] * 4
+    assert len(scans) == 3  # keys, members, scalars
 
 
 def test_strings_and_keys_beyond_the_limits_are_refused_when_they_are_met():
