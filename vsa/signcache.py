@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vsa.hashing import packed_signs
+from vsa.sums import drawn_signs
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -87,6 +87,6 @@ class SignCache(Generic[Name]):
             rarity[:first] = self._rarity[:first]
             self._rarity = rarity
         atoms = [self._atom(name) for name in fresh]
-        self._packed[first:needed] = packed_signs(self._head, atoms, self._dim)
+        self._packed[first:needed] = drawn_signs(self._head, atoms, self._dim)
         self._rarity[first:needed] = self._rarities(atoms)
         self._known.update(zip(fresh, range(first, needed), strict=True))

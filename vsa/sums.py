@@ -1,11 +1,13 @@
-"""Weighted sums of rows of signs, in whole numbers.
+"""Rows of signs, drawn many at once, and weighted sums of them in whole numbers.
 
 Small sums are NumPy's; large ones are those of compiled code where numba is installed, and else of torch. All of them
-are of whole numbers below 2**24, which float32 holds, so they are alike to the bit.
+are of whole numbers below 2**24, which float32 holds, so they are alike to the bit. So are the signs, which are bits of
+SHAKE-128 by `hashlib` or compiled.
 """
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +22,9 @@ Numbers = npt.NDArray[np.int64]
 
 FEW = 512
 """As many rows are summed sooner than numba (half a second) or torch (a second) is imported."""
+
+_FEW_NAMES = 16
+"""As many rows of signs are drawn sooner one by one."""
 
 
 @cache
@@ -50,6 +55,31 @@ class _Kernel:
 kernel = _Kernel()
 
 
+def drawn_signs(head: bytes, names: list[bytes], dim: int) -> npt.NDArray[np.uint8]:
+    """`vsa.hashing.packed_signs`, by compiled code where there are many."""
+    compiled = kernel.worth(len(names)) if len(names) > _FEW_NAMES and sys.byteorder == "little" else None
+    if compiled is None:
+        return packed_signs(head, names, dim)
+    from vsa import keccak
+
+    lengths = np.fromiter(map(len, names), np.int64, len(names))
+    longest = keccak.LONGEST - len(head) - 8
+    long = np.flatnonzero(lengths > longest)
+    lengths[long] = 0
+    joined = b"".join(names if not len(long) else [name for name in names if len(name) <= longest])
+    size = (dim + 7) // 8
+    words = np.empty((len(names), (size + 7) // 8), np.uint64)
+    keccak.shake(
+        np.frombuffer(head, np.uint8), np.frombuffer(joined or b"\0", np.uint8),
+        np.concatenate([[0], np.cumsum(lengths)]), np.zeros(keccak.BLOCK, np.uint8),
+        np.empty(keccak.STATES * 25, np.uint64), words,
+    )  # fmt: skip
+    packed = np.ascontiguousarray(words.view(np.uint8)[:, :size])
+    if len(long):
+        packed[long] = packed_signs(head, [names[i] for i in long.tolist()], dim)
+    return packed
+
+
 def headed_sums(
     head: bytes,
     dim: int,
@@ -65,7 +95,7 @@ def headed_sums(
 
     The weights are in units of `unit` and rounded to whole numbers.
     """
-    own = packed_signs(head, heads, dim)
+    own = drawn_signs(head, heads, dim)
     of_heads, of_others = (np.rint(each * unit).astype(np.float32) for each in (head_weights, weights))
     bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     compiled = kernel.worth(len(heads) + len(columns))

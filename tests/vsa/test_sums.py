@@ -29,6 +29,17 @@ def way(request, monkeypatch):
     return request.param
 
 
+@pytest.mark.parametrize("dim", [1, 8, 100, 1024, 1344, 1345, 4000])
+def test_signs_are_drawn_one_by_one_or_many_at_once(way, dim):
+    # Of SHAKE-128's blocks of 168 bytes a name has the room that its head and its length leave, and a byte for the end.
+    full = 168 - 1 - len(HEAD) - 8
+    lengths = [*range(40), full - 1, full, 0, full + 1, 3, 1000, full, 1]
+    names = [bytes((7 * i + k) % 256 for k in range(length)) for i, length in enumerate(lengths)]
+    np.testing.assert_array_equal(sums.drawn_signs(HEAD, names, dim), packed_signs(HEAD, names, dim))
+    for few in ([], [b""] * 40, [bytes(300)] * 40, names[:5]):
+        np.testing.assert_array_equal(sums.drawn_signs(HEAD, few, dim), packed_signs(HEAD, few, dim))
+
+
 @pytest.mark.parametrize("n", [1, 3, 300])
 @pytest.mark.parametrize("dim", [1, 7, 8, 15, 16, 17, 100, 256])
 def test_weighted_signs_are_summed(way, dim, n):
