@@ -38,8 +38,16 @@ class PathOperators:
             known -= 1
         op = self._kept[path[:known]] if known else self._binding.identity()
         for end in range(known, len(path)):
-            op = self._binding.compose(op, self._binding.operator(step_name(path[end])))
+            op = self._binding.compose(op, self._of_step(path[end])) if end else self._of_step(path[end])
             self._keep(path[: end + 1], op)
+        return op
+
+    def _of_step(self, step: Step) -> Any:
+        """The operator of a step, which is that of the path of it alone."""
+        op = self._kept.get((step,))
+        if op is None:
+            op = self._binding.operator(step_name(step))
+            self._keep((step,), op)
         return op
 
     def _keep(self, path: Path, op: Any) -> None:
