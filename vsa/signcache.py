@@ -59,17 +59,15 @@ class SignCache(Generic[Name]):
         packed : (m, ⌈dim / 8⌉) uint8
         rarity : (m,) float64
         """
-        known = self._known
-        try:
-            slots = [known[name] for name in names]
-        except KeyError:
-            self._grow(names)
-            slots = [self._known[name] for name in names]
+        slots = list(map(self._known.get, names))
+        if None in slots:
+            self._grow(names, [name for name, slot in zip(names, slots, strict=True) if slot is None])
+            slots = list(map(self._known.get, names))
         return np.array(slots, np.int64), self._packed, self._rarity
 
-    def _grow(self, names: list[Name]) -> None:
-        """Draw the rows of the names that are not known."""
-        fresh = [name for name in dict.fromkeys(names) if name not in self._known]
+    def _grow(self, names: list[Name], missing: list[Name]) -> None:
+        """Draw the rows of the names that are missing."""
+        fresh = list(dict.fromkeys(missing))
         if len(self._known) + len(fresh) > self._most:
             self._known = {}
             if len(self._packed) > self._most:
