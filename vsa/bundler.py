@@ -239,7 +239,7 @@ class Bundler:
     def _make(self) -> None:
         """Make the missing rows."""
         # By node, since its leaves are bound together; fields first, so that a text model gets many texts at once.
-        pending, self._pending = sorted(self._pending, key=_field_and_node_of), []
+        pending, self._pending = sorted(self._pending, key=_field_and_node_of if self._fields else _node_of), []
         for at in range(0, len(pending), self._budget.block):
             block = pending[at : at + self._budget.block]
             made = self.maker.make([(node, value) for _, node, value in block])
@@ -285,6 +285,10 @@ class Bundler:
 def _field_and_node_of(pending: tuple[int, Node, Any]) -> tuple[bool, int, int]:
     node = pending[1]
     return node.field is None, id(node.field), id(node)
+
+
+def _node_of(pending: tuple[int, Node, Any]) -> int:
+    return id(pending[1])
 
 
 def _no_one(rows: npt.NDArray[np.int64]) -> None:

@@ -157,18 +157,18 @@ class FastPath:
         self._tables = t
         return True
 
-    def enter(self, batch: Any, tokens: list[tuple[int, int, int, int, int]]) -> bool:
+    def enter(self, batch: Any, tokens: list[npt.NDArray[np.int64]]) -> bool:
         """Remember keys and scalars, given as (node, kind, start, end, child or row); False if all had to be forgotten.
 
         The rows must be in the table, and the nodes must have numbers.
         """
         self._grow_nodes()
-        if not tokens:
+        entries = np.concatenate([np.empty((0, 5), np.int64), *tokens])
+        if not len(entries):
             return True
-        if not self._grow(len(tokens), sum(end - start for _, _, start, end, _ in tokens)):
+        if not self._grow(len(entries), int((entries[:, 3] - entries[:, 2]).sum())):
             self._clear()
             return False
-        entries = np.array(tokens, np.int64)
         self._known.put_all(self._tables, self._table.rows, batch.data, entries, self._used)
         return True
 

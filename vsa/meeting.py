@@ -20,7 +20,8 @@ from vsa.fastpath import KEY, MEMBER, VALUE, FastPath
 from vsa.leaves import Arrays, Node, Walker
 from vsa.limits import Limits
 
-Token = tuple[int, int, int, int, int]
+Numbers = npt.NDArray[np.int64]
+_REFUSED = -1
 
 
 class FullError(Exception):
@@ -45,8 +46,8 @@ class Meeting:
 
     Attributes
     ----------
-    tokens : list
-        Scalars met, to be entered once their rows are made.
+    tokens : list of (n, 5) int64
+        Scalars met, as `vsa.fastpath.FastPath.enter` takes them once their rows are made.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Meeting:
         self._arrays = arrays
         self._batch = batch
         self._text = b"".join(lines)
-        self.tokens: list[Token] = []
+        self.tokens: list[Numbers] = []
 
     def meet(self) -> None:
         """Take in all that is new.
@@ -90,7 +91,7 @@ class Meeting:
         deeper[owners[entries[:, 1] != VALUE]] = True
         skip[lines[~deeper[lines]]] = 1
         self._link(entries[entries[:, 1] == MEMBER])
-        keys: list[Token] = []
+        keys: list[Numbers] = []
         self._take(entries[:, 1] == KEY, entries, owners, skip, self._child, keys)
         self._take(~deeper[owners], entries, owners, skip, self._walker.leaf, self.tokens)
         if self._fast.enter(self._batch, keys):
@@ -101,26 +102,30 @@ class Meeting:
     def _take(
         self,
         which: npt.NDArray[np.bool_],
-        entries: npt.NDArray[np.int64],
-        owners: npt.NDArray[np.int64],
+        entries: Numbers,
+        owners: Numbers,
         skip: npt.NDArray[np.int8],
         take: Callable[[Node, Any], int],
-        tokens: list[Token],
+        tokens: list[Numbers],
     ) -> None:
         """Take equal keys or scalars once, to be entered; lines with one that is not as it must be are marked -1."""
         some = entries[which]
         first = self._fast.firsts(self._batch, some)
         once = np.flatnonzero(first == np.arange(len(some)))
-        refused: list[int] = []
-        text = self._text
-        for n, (number, kind, start, end) in zip(once.tolist(), some[once].tolist(), strict=True):
-            try:
-                tokens.append((number, kind, start, end, take(self._fast.node(number), orjson.loads(text[start:end]))))
-            except (InvalidRecordError, orjson.JSONDecodeError):
-                refused.append(n)
-        skip[owners[which][np.isin(first, refused)]] = -1
+        values: list[int] = []
+        text, node = self._text, self._fast.node
+        try:
+            for number, _, start, end in some[once].tolist():
+                try:
+                    values.append(take(node(number), orjson.loads(text[start:end])))
+                except (InvalidRecordError, orjson.JSONDecodeError):
+                    values.append(_REFUSED)
+        finally:  # where no row is left for one of them, those before it have theirs
+            taken = np.array(values, np.int64)
+            tokens.append(np.column_stack([some[once[: len(taken)]], taken])[taken != _REFUSED])
+        skip[owners[which][np.isin(first, once[taken == _REFUSED])]] = -1
 
-    def _link(self, entries: npt.NDArray[np.int64]) -> None:
+    def _link(self, entries: Numbers) -> None:
         """Make and link the nodes of the members of arrays, given as (array, MEMBER, number, members)."""
         longest: dict[int, int] = {}
         for number, _, _, members in entries.tolist():
