@@ -217,7 +217,10 @@ class Bundler:
         self._rows: list[int] = []
         self._starts: list[int] = []
         self._of: list[int] = []
-        self._pending: list[tuple[int, Node, Any]] = []
+        # Rows to be made, where they stand, and what of; apart, for tuples would be objects for the garbage collector.
+        self._pending: list[int] = []
+        self._nodes: list[Node] = []
+        self._values: list[Any] = []
 
     def _miss(self, node: Node, key: Any, value: Any) -> int:
         if self._table.is_full() or self._table.is_wordy():
@@ -233,17 +236,22 @@ class Bundler:
             self._of.append(current)
             self._starts.append(0)
         row = self._table.claim(node.leaves, key, node)
-        self._pending.append((row, node, value))
+        self._pending.append(row)
+        self._nodes.append(node)
+        self._values.append(value)
         return row
 
     def _make(self) -> None:
         """Make the missing rows."""
+        pending, nodes, values = self._pending, self._nodes, self._values
+        self._pending, self._nodes, self._values = [], [], []
         # By node, since its leaves are bound together; fields first, so that a text model gets many texts at once.
-        pending, self._pending = sorted(self._pending, key=_field_and_node_of if self._fields else _node_of), []
-        for at in range(0, len(pending), self._budget.block):
-            block = pending[at : at + self._budget.block]
-            made = self.maker.make([(node, value) for _, node, value in block])
-            self._product.store(np.array([row for row, _, _ in block], np.int64), made)
+        keys = [_field_and_node_of(node) for node in nodes] if self._fields else list(map(id, nodes))
+        order = sorted(range(len(pending)), key=keys.__getitem__)
+        for at in range(0, len(order), self._budget.block):
+            block = order[at : at + self._budget.block]
+            made = self.maker.make([(nodes[i], values[i]) for i in block])
+            self._product.store(np.array([pending[i] for i in block], np.int64), made)
 
     def _flush(self) -> None:
         """Make the missing rows and add the batch so far to the total."""
@@ -282,13 +290,8 @@ class Bundler:
         return starts[which] + nth * longest, owners[which]
 
 
-def _field_and_node_of(pending: tuple[int, Node, Any]) -> tuple[bool, int, int]:
-    node = pending[1]
+def _field_and_node_of(node: Node) -> tuple[bool, int, int]:
     return node.field is None, id(node.field), id(node)
-
-
-def _node_of(pending: tuple[int, Node, Any]) -> int:
-    return id(pending[1])
 
 
 def _no_one(rows: npt.NDArray[np.int64]) -> None:
