@@ -46,6 +46,7 @@ class SignCache(Generic[Name]):
         self._rarities = rarities
         self._most = most
         self._known: dict[Name, int] = {}
+        self._held = 0
         self._packed = np.zeros((0, (dim + 7) // 8), np.uint8)
         self._rarity = np.zeros(0)
 
@@ -68,13 +69,23 @@ class SignCache(Generic[Name]):
     def _grow(self, names: list[Name], missing: list[Name]) -> None:
         """Draw the rows of the names that are missing."""
         fresh = list(dict.fromkeys(missing))
-        if len(self._known) + len(fresh) > self._most:
-            self._known = {}
-            if len(self._packed) > self._most:
-                self._packed = self._packed[:0].copy()
+        if self._held + len(fresh) > self._most:
+            self._forget()
             fresh = list(dict.fromkeys(names))
-        first = len(self._known)
-        needed = first + len(fresh)
+        first = self._held
+        self._draw([self._atom(name) for name in fresh])
+        self._known.update(zip(fresh, range(first, self._held), strict=True))
+
+    def _forget(self) -> None:
+        """Make room for `most` rows."""
+        self._known = {}
+        self._held = 0
+        if len(self._packed) > self._most:
+            self._packed = self._packed[:0].copy()
+
+    def _draw(self, atoms: list[bytes]) -> None:
+        """Take the next rows for the signs and the rarities of atoms."""
+        first, needed = self._held, self._held + len(atoms)
         if needed > len(self._packed):
             # Doubled, so that a row is copied a bounded number of times.
             size = max(needed, min(2 * len(self._packed), self._most), 1024)
@@ -84,7 +95,6 @@ class SignCache(Generic[Name]):
             rarity = np.zeros(size)
             rarity[:first] = self._rarity[:first]
             self._rarity = rarity
-        atoms = [self._atom(name) for name in fresh]
         self._packed[first:needed] = drawn_signs(self._head, atoms, self._dim)
         self._rarity[first:needed] = self._rarities(atoms)
-        self._known.update(zip(fresh, range(first, needed), strict=True))
+        self._held = needed

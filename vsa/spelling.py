@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,11 +9,11 @@ import numpy.typing as npt
 
 from vsa.atoms import GRAM_SHARE, WORD_UNIT, Leaf, prior
 from vsa.budget import LEAST_WORDS, Budget
-from vsa.signcache import SignCache
+from vsa.gramsigns import GramSigns, is_plain
 from vsa.statistics import Statistics, rarity
-from vsa.sums import bag, headed_sums
+from vsa.sums import bag, headed_sums, kernel
 from vsa.table import RowTable
-from vsa.tokens import WHOLE, grams, word_name
+from vsa.tokens import WHOLE, word_name
 
 Rows = npt.NDArray[np.float32]
 
@@ -42,9 +41,7 @@ class Words:
         self._words: RowTable[None] = RowTable(dim, budget.words)
         self._at_once = max(16, budget.block // 4)
         self._word_rows: dict[str, int] = {}
-        self._grams: SignCache[str] = SignCache(
-            head, dim, atom=_gram_name, rarities=self._rarity_of_names, most=budget.grams
-        )
+        self._grams = GramSigns(head, dim, rarities=self._rarity_of_names, most=budget.grams)
 
     def forget(self) -> None:
         """Empty the cache of words."""
@@ -70,6 +67,8 @@ class Words:
         known = self._word_rows
         missing = [name for name in dict.fromkeys(names) if name not in known]
         if missing:
+            missing.sort(key=is_plain)
+            odd = len(missing) - sum(map(is_plain, missing))
             present = [known[name] for name in names if name in known]
             self._words.touch(np.array(present, np.int64))
             fresh: list[int] = []
@@ -78,39 +77,29 @@ class Words:
                     self._words.touch(np.array(fresh, np.int64))
                     self._words.evict()
                 fresh.append(self._words.claim(known, name, None))
-            for at in range(0, len(missing), self._at_once):
-                end = at + self._at_once
-                self._words.rows[fresh[at:end]] = self._spelled(missing[at:end])
+            for start, stop in ((0, odd), (odd, len(missing))):
+                for at in range(start, stop, self._at_once):
+                    end = min(at + self._at_once, stop)
+                    self._words.rows[fresh[at:end]] = self._spelled(missing[at:end], plain=at >= odd)
         return [known[name] for name in names]
 
-    def _spelled(self, words: list[str]) -> Rows:
-        """(n, dim) sums of each word's own atom and its n-grams, which together have norm `GRAM_SHARE`."""
-        pieces: list[str] = []
-        roots: list[float] = []  # of how often an n-gram is in its word
-        distinct, totals = [], []
-        for word in words:
-            found = grams(word)
-            totals.append(len(found))
-            if len(set(found)) == len(found):
-                pieces += found
-                roots += [1.0] * len(found)
-                distinct.append(len(found))
-            else:
-                counts = Counter(found)
-                pieces += counts
-                roots += np.sqrt(list(counts.values())).tolist()
-                distinct.append(len(counts))
-        columns, packed, rare = self._grams.of(pieces)
-        shares = np.repeat(GRAM_SHARE / np.sqrt(np.maximum(totals, 1)), distinct) * roots
+    def _spelled(self, words: list[str], *, plain: bool) -> Rows:
+        """(n, dim) sums of each word's own atom and its n-grams, which together have norm `GRAM_SHARE`.
+
+        Words that are `vsa.gramsigns.is_plain` are spelled by compiled code where it is loaded.
+        """
+        compiled = plain and kernel.worth(len(words)) is not None
+        found = self._grams.plain_pieces(words) if compiled else self._grams.pieces(words)
+        shares = np.repeat(GRAM_SHARE / np.sqrt(np.maximum(found.totals, 1)), found.distinct) * found.roots
         return headed_sums(
             self._head,
             self._dim,
             [word_name(word) for word in words],
             np.array(self.rarities(words)),
-            distinct,
-            columns,
-            packed,
-            shares * rare[columns],
+            found.distinct,
+            found.columns,
+            found.packed,
+            shares * found.rarity[found.columns],
             WORD_UNIT,
         )
 
@@ -123,7 +112,3 @@ class Words:
         if self._statistics is None:
             return [prior(name) for name in names]
         return rarity(self._statistics.tokens.of(names), self._statistics.records)
-
-
-def _gram_name(gram: str) -> bytes:
-    return b"g" + gram.encode()
