@@ -10,6 +10,8 @@ import numpy as np
 from vsa.intrinsics import LANES, address_of, plus_eights, plus_times
 from vsa.structure import compiled, compiled_without_nan
 
+_BEYOND = np.float32(1 << 30)
+
 
 @compiled
 def add_signs(of_byte, packed, columns, bounds, weights, total):
@@ -95,11 +97,11 @@ def bind(own, words, index, sign, weight, place_index, place_sign, place_weight,
 
     Returns
     -------
-    float
-        The largest entry by amount.
+    int
+        The largest entry by amount; 2**30 where it is beyond.
     """
     dim = own.shape[1]
-    peak = np.float32(0)
+    peak = np.int32(0)
     for i in range(len(own)):
         for j in range(dim):
             own[i, j] += words[i, j]
@@ -115,8 +117,8 @@ def bind(own, words, index, sign, weight, place_index, place_sign, place_weight,
         if factor != 1:
             for j in range(dim):
                 out[i, j] = np.rint(out[i, j] * factor)
+        top = np.int32(0)  # of whole numbers the largest is found many at a time
         for j in range(dim):
-            size = abs(out[i, j])
-            if size > peak:
-                peak = size
+            top = max(top, np.int32(min(abs(out[i, j]), _BEYOND)))
+        peak = max(peak, top)
     return peak

@@ -142,9 +142,9 @@ def firsts(data, entries, slots, first):
 @compiled
 def peak_of(row):
     """The largest entry of a row of whole numbers, whatever its sign."""
-    peak = np.float32(0)
+    peak = np.int32(0)  # of whole numbers the largest is found many at a time
     for x in row:
-        peak = max(peak, abs(x))
+        peak = max(peak, np.int32(abs(x)))
     return np.int64(peak)
 
 
