@@ -15,6 +15,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from vsa.histogram import Scale
@@ -49,6 +50,7 @@ LEAST_SPREAD = 0.05
 MAGNITUDE_SHARE = 0.35
 
 _FIRST_FLOAT = 2.0**64
+_ROOT_OF_NUMBER_GRIDS = math.sqrt(len(NUMBER_GRIDS))
 _NUMERAL = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,12})?")
 
 PRIOR = {"null": 0.25, "false": 0.5, "true": 0.7, "{}": 0.25, "[]": 0.25, '""': 0.25}
@@ -142,21 +144,27 @@ def analyse(value: Any, scale: Scale | None = None, spread: float = 1.0) -> Leaf
     """
     if type(value) is str and value:
         return _text(value, scale, max(spread, LEAST_SPREAD))
-    for kind, name in _CONSTANTS:
-        if value == kind and type(value) is type(kind):
-            return Leaf({}, b"c" + name.encode())
-    name = numeral(value)
-    # All numbers of a field have one length: else a common one would be nearer to far numbers than a rare one is.
-    spread = 1.0 if scale is None else max(scale.spread, LEAST_SPREAD)
-    leaf = Leaf({}, b"n" + name.encode(), number=float(value), spread=spread)
-    leaf.words = {WHOLE + name: max(1, round(NUMERAL_WEIGHT * spread))}
-    _set_levels(leaf, float(value), scale)
-    return leaf
+    if type(value) is not int and type(value) is not float:
+        for kind, name in _CONSTANTS:
+            if value == kind and type(value) is type(kind):
+                return Leaf({}, b"c" + name.encode())
+    return _number(value, scale)
 
 
 _CONSTANTS: tuple[tuple[Any, str], ...] = (
     (True, "true"), (False, "false"), (None, "null"), ({}, "{}"), ([], "[]"), ("", '""'),
 )  # fmt: skip
+
+
+def _number(value: int | float, scale: Scale | None) -> Leaf:
+    name = numeral(value)
+    # All numbers of a field have one length: else a common one would be nearer to far numbers than a rare one is.
+    spread = 1.0 if scale is None else max(scale.spread, LEAST_SPREAD)
+    words = {WHOLE + name: max(1, round(NUMERAL_WEIGHT * spread))}
+    number = float(value)
+    leaf = Leaf(words, b"n" + name.encode(), number=number, spread=spread)
+    _set_levels(leaf, number, name if number == value else numeral(number), scale)
+    return leaf
 
 
 def numeral(value: int | float) -> str:
@@ -169,10 +177,10 @@ def numeral(value: int | float) -> str:
     return repr(value)
 
 
-def _set_levels(leaf: Leaf, value: float, scale: Scale | None) -> None:
-    """Put a number among the soft levels of its field's scale."""
+def _set_levels(leaf: Leaf, value: float, name: str, scale: Scale | None) -> None:
+    """Put a number, of which `name` is the numeral, among the soft levels of its field's scale."""
     spread = 1.0 if scale is None else max(scale.spread, LEAST_SPREAD)
-    leaf.line = Line(b"l", offset(value, scale), LEVEL_SHARE * spread / math.sqrt(len(NUMBER_GRIDS)))
+    leaf.line = Line(b"l", offset(value, scale), LEVEL_SHARE * spread / _ROOT_OF_NUMBER_GRIDS)
     if scale is not None:
         return
     if 0.0 < abs(value) < 1.0:
@@ -181,32 +189,34 @@ def _set_levels(leaf: Leaf, value: float, scale: Scale | None) -> None:
             leaf.marks[b"m%s%d" % (sign, node)] = MAGNITUDE_SHARE * weight
     else:
         # Of the same length, and like no other: a number without a magnitude must not seem nearer for it.
-        leaf.marks[b"m=" + numeral(value).encode()] = MAGNITUDE_SHARE
+        leaf.marks[b"m=" + name.encode()] = MAGNITUDE_SHARE
 
 
 def _text(text: str, scale: Scale | None, spread: float) -> Leaf:
-    leaf = Leaf({}, b"x" + text.encode())
+    exact = b"x" + text.encode()
     when = days(text)
     if when is not None:
         # Days and hours are digits that come again every month: as words they would make far times alike.
-        leaf.words = {WHOLE + text[:4]: max(1, round(YEAR_WEIGHT * spread))}
-        leaf.when, leaf.spread = when, spread
-        leaf.line = Line(b"d", when, LEVEL_SHARE * spread / math.sqrt(len(DAY_GRIDS)))
-        return leaf
+        year = {WHOLE + text[:4]: max(1, round(YEAR_WEIGHT * spread))}
+        line = Line(b"d", when, LEVEL_SHARE * spread / math.sqrt(len(DAY_GRIDS)))
+        return Leaf(year, exact, line, when=when, spread=spread)
     found = words(text)
-    if found:
-        # pow() is no IEEE basic operation, but a last bit lost here moves a rounded weight once in 1e13.
-        factor = COUNT_UNIT * (len(found) * (1.0 + GRAM_SHARE * GRAM_SHARE)) ** (-SATURATION / 2)
-        if len(found) == len(set(found)):
-            once = max(1, round(factor))
-            leaf.words = dict.fromkeys(found, once)
-        else:
-            counts = Counter(found)
-            leaf.words = {word: max(1, round(factor * math.sqrt(count))) for word, count in counts.items()}
+    counts = dict.fromkeys(found, _weight(len(found), 1))
+    if len(counts) < len(found):
+        counts = {word: _weight(len(found), count) for word, count in Counter(found).items()}
+    leaf = Leaf(counts, exact)
     if text[-1].isdecimal() and _NUMERAL.fullmatch(text):
         leaf.number = float(text)
-        _set_levels(leaf, leaf.number, scale)
+        _set_levels(leaf, leaf.number, numeral(leaf.number), scale)
     return leaf
+
+
+@lru_cache(1 << 12)
+def _weight(length: int, count: int) -> int:
+    """Weight of a word that is so often among the words of a text of so many."""
+    # pow() is no IEEE basic operation, but a last bit lost here moves a rounded weight once in 1e13.
+    factor: float = COUNT_UNIT * (max(1, length) * (1.0 + GRAM_SHARE * GRAM_SHARE)) ** (-SATURATION / 2)
+    return max(1, round(factor * math.sqrt(count)))
 
 
 def exact_share(leaf: Leaf, rarity: float | None) -> float:
