@@ -83,6 +83,7 @@ class LeafMaker:
         self._levels: SignCache[bytes | int] = SignCache(
             self._atoms, binding.dim, atom=level_name, rarities=lambda names: [1.0] * len(names), most=budget.levels
         )
+        self._room = np.empty((3, 0, binding.dim), np.float32)
         self.peak = 1.0
 
     def forget(self) -> None:
@@ -95,17 +96,17 @@ class LeafMaker:
         Returns
         -------
         (n, dim) float32
-            Whole numbers.
+            Whole numbers, in room that the next call may take.
 
         Raises
         ------
         FieldError
             If the rows of a field, or what they come to with the shares, are not as they must be.
         """
-        own, shared, blocks = self._parts(places)
+        own, shared, made = self._room_for(len(places))
+        blocks = self._parts(places, own, shared)
         compiled = kernel.worth(len(places)) if isinstance(self._binding, PermutationBinding) else None
         if compiled is not None:
-            made = np.empty_like(own)
             for node, start, end in blocks:
                 rows = own[start:end], shared[start:end], made[start:end]
                 self.peak = max(self.peak, self._bind_compiled(compiled, node, *rows))
@@ -120,23 +121,30 @@ class LeafMaker:
             raise FieldError("the weights of fields and shares take sums beyond 2**24; choose smaller ones")
         return made
 
-    def _bind_compiled(self, compiled: Any, node: Node, own: Rows, words: Rows, out: Rows) -> float:
+    def _bind_compiled(self, compiled: Any, node: Node, own: Rows, words: Rows, out: Rows) -> int:
         """As `_bound`, by compiled code: fills `out` and gives its largest entry by amount."""
         shares = self._shares
         op = self._operators.of(node.path)
         weight, place, place_weight = shares.bound + shares.position, op, 0
         if node.place != node.path and shares.position:
             weight, place, place_weight = shares.bound, self._operators.of(node.place), shares.position
-        peak: float = compiled.bind(
+        peak: int = compiled.bind(
             own, words, op.index, op.sign, np.float32(weight), place.index, place.sign, np.float32(place_weight),
             np.float32(shares.anywhere), np.float32(self.factors.of(node.path)), out,
         )  # fmt: skip
         return peak
 
-    def _parts(self, places: list[tuple[Node, Any]]) -> tuple[Rows, Rows, list[tuple[Node, int, int]]]:
-        """What belongs to the leaves' paths alone, and what counts anywhere too, (n, dim) each and not yet bound.
+    def _room_for(self, count: int) -> tuple[Rows, Rows, Rows]:
+        """(n, dim) each, of arrays that are kept: the system takes long to hand out pages again and again."""
+        if self._room.shape[1] < count:
+            self._room = np.empty((3, count, self._binding.dim), np.float32)
+        own, shared, made = self._room[:, :count]
+        return own, shared, made
 
-        Beside them the runs of leaves of one node: the node, its first leaf, and the first after it.
+    def _parts(self, places: list[tuple[Node, Any]], own: Rows, shared: Rows) -> list[tuple[Node, int, int]]:
+        """Fill in what belongs to the leaves' paths alone, and what counts anywhere too, both not yet bound.
+
+        Returns the runs of leaves of one node: the node, its first leaf, and the first after it.
         """
         typed = typed_rows(places, self._space) if self._fields else None
         leaves: list[Leaf] = []
@@ -147,11 +155,11 @@ class LeafMaker:
         if typed is not None:
             for i in np.flatnonzero(typed.read).tolist():
                 leaves[i].line, leaves[i].marks = None, {}
-        shared = self.words.sums(leaves)
-        own = self._own_sums(places, leaves)
+        self.words.sums(leaves, shared)
+        self._own_sums(places, leaves, own)
         if typed is not None:
             typed.join(own, shared)
-        return own, shared, blocks
+        return blocks
 
     def analysed(self, path: Path, values: Iterable[Any]) -> list[Leaf]:
         """The atoms of values at a path, by what was learned of it."""
@@ -181,7 +189,8 @@ class LeafMaker:
     def unbound(self, path: Path, values: list[Any]) -> tuple[Rows, Rows]:
         """Values at a path as they are before binding: what is bound, and what counts anywhere; (n, dim) float32."""
         node = Node(tuple(MEMBER if isinstance(step, int) else step for step in path), path, self._fields)
-        own, shared, _ = self._parts([(node, value) for value in values])
+        own, shared = np.empty((2, len(values), self._binding.dim), np.float32)
+        self._parts([(node, value) for value in values], own, shared)
         return own + shared, shared
 
     def products(self, names: Sequence[bytes], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -211,14 +220,14 @@ class LeafMaker:
             total[at : at + len(some)] = bag(signs, columns, starts, weights)
         return total
 
-    def _own_sums(self, places: list[tuple[Node, Any]], leaves: list[Leaf]) -> Rows:
+    def _own_sums(self, places: list[tuple[Node, Any]], leaves: list[Leaf], out: Rows) -> None:
         known: Iterable[float | None] = [None] * len(leaves)
         if self._statistics is not None:
             exact = [exact_name(node, leaf) for (node, _), leaf in zip(places, leaves, strict=True)]
             known = rarity(self._statistics.tokens.of(exact), self._statistics.records)
         levels = soft_levels(leaves)
         columns, packed, _ = self._levels.of(levels.names)
-        return headed_sums(
+        headed_sums(
             self._atoms,
             self._binding.dim,
             [leaf.exact for leaf in leaves],
@@ -228,6 +237,7 @@ class LeafMaker:
             packed,
             levels.shares,
             LEAF_UNIT,
+            out,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,12 @@ from vsa.atoms import GRAM_SHARE, WORD_UNIT, Leaf, prior
 from vsa.budget import LEAST_WORDS, Budget
 from vsa.gramsigns import GramSigns, is_plain
 from vsa.statistics import Statistics, rarity
-from vsa.sums import bag, headed_sums, kernel
+from vsa.sums import add_bags, headed_sums, kernel
 from vsa.table import RowTable
 from vsa.tokens import WHOLE, word_name
 
 Rows = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
 
 _WORDS_AT_ONCE = LEAST_WORDS // 2  # so that none of them has to go for another
 
@@ -47,41 +49,47 @@ class Words:
         """Empty the cache of words."""
         self._words.clear()
 
-    def sums(self, leaves: list[Leaf]) -> Rows:
-        """(n, dim) sums of the leaves' words, before binding."""
-        total = np.zeros((len(leaves), self._dim), np.float32)
-        words = [word for leaf in leaves for word in leaf.words]
-        weights = np.array([weight for leaf in leaves for weight in leaf.words.values()], np.float32)
-        owners = np.repeat(np.arange(len(leaves)), [len(leaf.words) for leaf in leaves])
+    def sums(self, leaves: list[Leaf], out: Rows | None = None) -> Rows:
+        """(n, dim) sums of the leaves' words, before binding; put in `out`, where it is given."""
+        total = np.empty((len(leaves), self._dim), np.float32) if out is None else out
+        total[:] = 0
+        each = [leaf.words for leaf in leaves]
+        words = list(chain.from_iterable(each))
+        weights = np.fromiter(chain.from_iterable(map(dict.values, each)), np.float32, len(words))
+        bounds = np.zeros(len(leaves) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, each), np.int64, len(each)), out=bounds[1:])
         for at in range(0, len(words), _WORDS_AT_ONCE):
             end = at + _WORDS_AT_ONCE
-            rows = np.array(self._rows_of_words(words[at:end]), np.int64)
+            rows = self._rows_of_words(words[at:end])
             self._words.touch(rows)
-            starts = np.flatnonzero(np.diff(owners[at:end], prepend=-1))
-            total[owners[at:end][starts]] += bag(self._words.rows, rows, starts, weights[at:end])
+            add_bags(self._words.rows, rows, np.clip(bounds - at, 0, len(rows)), weights[at:end], total)
         return total
 
-    def _rows_of_words(self, names: list[str]) -> list[int]:
+    def _rows_of_words(self, names: list[str]) -> Numbers:
+        """The row of each word; made where it has none."""
         if self._words.is_wordy():
             self._words.evict()
-        known = self._word_rows
-        missing = [name for name in dict.fromkeys(names) if name not in known]
-        if missing:
-            missing.sort(key=is_plain)
-            odd = len(missing) - sum(map(is_plain, missing))
-            present = [known[name] for name in names if name in known]
-            self._words.touch(np.array(present, np.int64))
-            fresh: list[int] = []
-            for name in missing:
-                if self._words.is_full():
-                    self._words.touch(np.array(fresh, np.int64))
-                    self._words.evict()
-                fresh.append(self._words.claim(known, name, None))
-            for start, stop in ((0, odd), (odd, len(missing))):
-                for at in range(start, stop, self._at_once):
-                    end = min(at + self._at_once, stop)
-                    self._words.rows[fresh[at:end]] = self._spelled(missing[at:end], plain=at >= odd)
-        return [known[name] for name in names]
+        rows = list(map(self._word_rows.get, names))
+        if None in rows:
+            self._words.touch(np.array([row for row in rows if row is not None], np.int64))
+            self._make(list(dict.fromkeys(name for name, row in zip(names, rows, strict=True) if row is None)))
+            rows = list(map(self._word_rows.get, names))
+        return np.array(rows, np.int64)
+
+    def _make(self, missing: list[str]) -> None:
+        """Make the rows of words."""
+        missing.sort(key=is_plain)
+        odd = len(missing) - sum(map(is_plain, missing))
+        fresh: list[int] = []
+        for name in missing:
+            if self._words.is_full():
+                self._words.touch(np.array(fresh, np.int64))
+                self._words.evict()
+            fresh.append(self._words.claim(self._word_rows, name, None))
+        for start, stop in ((0, odd), (odd, len(missing))):
+            for at in range(start, stop, self._at_once):
+                end = min(at + self._at_once, stop)
+                self._words.rows[fresh[at:end]] = self._spelled(missing[at:end], plain=at >= odd)
 
     def _spelled(self, words: list[str], *, plain: bool) -> Rows:
         """(n, dim) sums of each word's own atom and its n-grams, which together have norm `GRAM_SHARE`.

@@ -90,22 +90,23 @@ def headed_sums(
     packed: npt.NDArray[np.uint8],
     weights: npt.NDArray[np.float64],
     unit: int,
+    out: Rows | None = None,
 ) -> Rows:
     """(n, dim) weighted sums of an atom of stream `head`, drawn for each row, and of `lengths` atoms out of `packed`.
 
-    The weights are in units of `unit` and rounded to whole numbers.
+    The weights are in units of `unit` and rounded to whole numbers. The sums are put in `out`, where it is given.
     """
     own = drawn_signs(head, heads, dim)
     of_heads, of_others = (np.rint(each * unit).astype(np.float32) for each in (head_weights, weights))
     bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     compiled = kernel.worth(len(heads) + len(columns))
+    total = np.empty((len(heads), dim), np.float32) if out is None else out
     if compiled is not None:
-        total = np.zeros((len(heads), dim), np.float32)
+        total[:] = 0
         compiled.add_signs(OF_BYTE, own, np.arange(len(heads)), np.arange(len(heads) + 1), of_heads, total)
         compiled.add_signs(OF_BYTE, packed, columns, bounds, of_others, total)
         return total
-    total = unpack_signs(own, dim)
-    total *= of_heads[:, None]
+    np.multiply(unpack_signs(own, dim), of_heads[:, None], out=total)
     held = np.flatnonzero(np.diff(bounds))
     if len(held):
         columns, signs = unpacked(columns, packed, dim)
@@ -117,6 +118,17 @@ def unpacked(columns: Numbers, packed: npt.NDArray[np.uint8], dim: int) -> tuple
     """The rows of signs that `columns` of `packed` name, each once, and where in them each of `columns` stands."""
     met, places = np.unique(columns, return_inverse=True)
     return places.reshape(-1).astype(np.int64, copy=False), unpack_signs(packed[met], dim)
+
+
+def add_bags(table: Rows, rows: Numbers, bounds: Numbers, weights: npt.NDArray[np.float32], total: Rows) -> None:
+    """Add weighted sums of table rows: to ``total[i]`` that of ``rows[bounds[i]:bounds[i + 1]]``, if there are any."""
+    compiled = kernel.worth(len(rows))
+    if compiled is not None:
+        compiled.add_rows(table, rows, bounds, weights, total)
+        return
+    held = np.flatnonzero(np.diff(bounds))
+    if len(held):
+        total[held] += bag(table, rows, bounds[held], weights)
 
 
 def bag(table: Rows, rows: Numbers, starts: Numbers, weights: npt.NDArray[np.float32] | None = None) -> Rows:
