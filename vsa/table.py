@@ -86,7 +86,8 @@ class RowTable(Generic[Tag]):
         else:
             raise OverflowError(f"all {self.capacity} rows are taken")
         owner[key] = row
-        self._names += _size(key)
+        if type(key) is str:
+            self._names += sys.getsizeof(key)
         return row
 
     def touch(self, rows: npt.NDArray[np.int64]) -> None:
