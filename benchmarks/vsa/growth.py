@@ -46,8 +46,8 @@ def measure(size: int, mode: str) -> dict[str, float]:
     with gzip.open(find("tate/artworks.jsonl.gz")) as file:
         lines = list(itertools.islice(file, size))
     small = vsa.JSONEncoder(16)
-    for _ in range(3):  # imports, and compiles what reads, learns and sums lines
-        small.encode_jsonl(b"".join(b'{"a": {"b": [%d, 1]}}\n' % i for i in range(1000)))
+    for _ in range(3):  # imports, and compiles or loads what reads, learns and sums lines
+        small.encode_jsonl(b"".join(b'{"a": {"b": [%d, 1, "x%d"]}}\n' % (i, i) for i in range(1000)))
     encoder = vsa.JSONEncoder(DIM, seed=7, cache_bytes=cache)
     before = peak()  # what is resident now may lack pages of libraries that the system has taken back
     if again:
