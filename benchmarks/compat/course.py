@@ -39,6 +39,9 @@ class BT2Settings:
     scale: float = 2.0
 
 
+Settings = BCTSettings | BT2Settings
+
+
 @dataclass(frozen=True, eq=False)
 class Course:
     """What all models are trained on, and how.
@@ -106,6 +109,14 @@ class Course:
             sharpness=settings.sharpness,
             **self.shared,
         )
+
+    def by_settings(self, named: dict[str, Settings], old: Array, new: Array) -> dict[str, compat.TrainedModel]:
+        """Train each setting once, under however many names it goes."""
+        models = {
+            settings: self.bct(old, settings) if isinstance(settings, BCTSettings) else self.bt2(old, new, settings)
+            for settings in dict.fromkeys(named.values())
+        }
+        return {name: models[settings] for name, settings in named.items()}
 
     def regression(self, old: Array) -> compat.TrainedModel:
         """Train with a plain head that regresses the old model's vectors."""

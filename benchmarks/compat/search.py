@@ -37,13 +37,12 @@ import numpy.typing as npt
 from scipy.stats import qmc
 
 from benchmarks.compat import omniglot, trained_nets
-from benchmarks.compat.course import BCTSettings, BT2Settings, Codes, Course
+from benchmarks.compat.course import BCTSettings, BT2Settings, Codes, Course, Settings
 from benchmarks.compat.data import clinc, lsa
 from benchmarks.compat.data import omniglot as drawings_of
 from benchmarks.compat.table import Array
 from retrieval import metrics
 
-Settings = BCTSettings | BT2Settings
 Held = list[tuple[Array, Codes]]
 Figures = npt.NDArray[np.float64]
 Point = npt.NDArray[np.float64]
@@ -128,11 +127,7 @@ class Split:
     def judged(self, settings: Settings) -> tuple[Figures, Figures]:
         """Train, and return the cross-test's figures and how far the self-test falls short."""
         rows, galleries, _ = self.old
-        model = (
-            self.course.bct(rows, settings)
-            if isinstance(settings, BCTSettings)
-            else self.course.bt2(rows, self.new[0], settings)
-        )
+        model = self.course.by_settings({"": settings}, rows, self.new[0])[""]
         crossing = [model.encode_for_old(inputs) for inputs, _ in self.held]
         full = [model.encode(inputs) for inputs, _ in self.held]
         return judge(crossing, galleries, self.held), self.new[1] - judge(full, full, self.held)
