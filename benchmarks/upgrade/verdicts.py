@@ -1,6 +1,6 @@
 """The report's verdict against the truth, on upgrades whose outcome is known.
 
-OMP_NUM_THREADS=1 python -m benchmarks.upgrade.verdicts [--fresh | --third | ... | --sixth] [part of a name]
+OMP_NUM_THREADS=1 python -m benchmarks.upgrade.verdicts [--fresh | --third | ... | --seventh] [part of a name]
 
 Truth, by the labels of the whole gallery, which no fit sees: query set = gallery, the item itself left out.
 A switch *pays* where CMC@1 and mAP of new queries on the mapped gallery are at least those of old queries on
@@ -14,7 +14,7 @@ the old gallery less 1 point. The verdict is right where
 *If the new model is better* is a condition: where everything re-encoded is worse than staying, by more than the point,
 it does not hold, and such advice costs nobody anything. Both counts are given, with the condition heeded and without.
 
-With `--fresh`, `--third`, `--fourth`, `--fifth` and `--sixth` the scenarios are those of the modules of these names in
+With `--fresh`, `--third` and so on to `--seventh` the scenarios are those of the modules of these names in
 `benchmarks.upgrade`, which no rule of the report was made on when they were run first.
 
 Every scenario is reported on with the same arguments: the pairs, classes or queries where its name says so, and the
@@ -35,6 +35,7 @@ from benchmarks.upgrade.fifth import fifth
 from benchmarks.upgrade.fourth import fourth
 from benchmarks.upgrade.fresh import fresh
 from benchmarks.upgrade.scenarios import Codes, Scenario, scenarios
+from benchmarks.upgrade.seventh import seventh
 from benchmarks.upgrade.sixth import sixth
 from benchmarks.upgrade.third import third
 from retrieval import Upgrade
@@ -42,7 +43,14 @@ from retrieval.compat import PairsWarning
 from retrieval.upgrade import Decision, Report
 
 MARGIN = 1.0
-SETS = {"--fresh": fresh, "--third": third, "--fourth": fourth, "--fifth": fifth, "--sixth": sixth}
+SETS = {
+    "--fresh": fresh,
+    "--third": third,
+    "--fourth": fourth,
+    "--fifth": fifth,
+    "--sixth": sixth,
+    "--seventh": seventh,
+}
 
 
 def quality(scores: Array, classes: Codes) -> tuple[float, float]:
