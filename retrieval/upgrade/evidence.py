@@ -17,12 +17,14 @@ from retrieval.compat.pairs import Float32, Int64
 from retrieval.upgrade.choosing import best_of
 from retrieval.upgrade.coverage import Coverage
 from retrieval.upgrade.queries import Queries
-from retrieval.upgrade.trial import Fold, Kind, Trial, clusters, group_folds, half_folds, random_folds
+from retrieval.upgrade.trial import PARTS, QUERIES, Fold, Kind, Trial, clusters, group_folds, half_folds, random_folds
 
 _LEAST_GROUPS = 3
 _LEAST_PAIRS = 20
 # Of fewer pairs a fifth is a gallery of less than 200 items.
 _HALVED_BELOW = 1000
+# Of more pairs the second half would not be held out.
+_HALVED_AT_MOST = 2 * (QUERIES - 1)
 
 
 def no_calibration() -> Calibration:
@@ -47,8 +49,9 @@ class Evidence:
     queries : Queries or None
         That were given to the fit, which has seen none of the items that they want.
     halves : Trial or None
-        Of fewer than 1,000 pairs without classes, one half held out and then the other: larger galleries than
-        `random`'s, which flatter a map by less, searched by maps from fewer pairs. The truth lies between.
+        Of fewer than 1,000 pairs, one half held out and then the other: larger galleries than `random`'s, which
+        flatter a map by less, searched by maps from fewer pairs. The truth lies between. So too of up to 2,998 pairs
+        with classes so small that a fifth holds no two items of most.
     twins : (m,) int64 or None
         Where the items of `random` are among those of `halves`.
     """
@@ -89,7 +92,7 @@ class Evidence:
                 settings = tried[-1].settings
                 tried.append(Trial.of(kind, old, new, codes, random, seed, settings, "solve"))
         best = best_of(tried)
-        halves = half_folds(len(old), seed) if classes is None and len(old) < _HALVED_BELOW else None
+        halves = half_folds(len(old), seed) if _halved(codes) else None
         groups = group_folds(codes if grouped else clusters(old, new, seed), seed)
         return cls(
             len(old),
@@ -161,6 +164,14 @@ class Evidence:
 def arrays_of(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
     """Pick the arrays that are stored under `name`."""
     return {key.partition(".")[2]: array for key, array in arrays.items() if key.partition(".")[0] == name}
+
+
+def _halved(codes: Int64) -> bool:
+    """Whether fifths are too small, for a gallery or to hold two items of a class."""
+    if len(codes) < _HALVED_BELOW:
+        return True
+    alike = np.bincount(codes)[codes] if codes[0] >= 0 else np.full(1, len(codes))
+    return len(codes) <= _HALVED_AT_MOST and bool(np.median(alike) < 2 * PARTS)
 
 
 def _rows(folds: Sequence[Fold]) -> Int64:

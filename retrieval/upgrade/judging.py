@@ -82,11 +82,15 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
 
 
 def mean_of(found: Outcomes, other: Outcomes, rows: Int64) -> Outcomes:
-    """Mean of two judgements of the same queries; `rows` are theirs in the other one."""
+    """Mean of two judgements of the same queries, or the one that is known; `rows` are theirs in the other one."""
     return {
-        search: {measure: (values + other[search][measure][rows]) / 2 for measure, values in measures.items()}
+        search: {measure: _mean_known(values, other[search][measure][rows]) for measure, values in measures.items()}
         for search, measures in found.items()
     }
+
+
+def _mean_known(first: Float64, second: Float64) -> Float64:
+    return np.where(np.isnan(first), second, np.where(np.isnan(second), first, (first + second) / 2))
 
 
 def scaled(found: Outcomes, k: int) -> Outcomes:

@@ -215,10 +215,15 @@ def _interval(values: npt.NDArray[np.float64], seed: int) -> Interval:
 
 
 def _weighed(values: Sequence[npt.NDArray[np.float64]], weight: float) -> npt.NDArray[np.float64]:
-    """Queries of both kinds in one heap, scaled such that its mean is (1 − w) · mean + w · mean."""
+    """Queries of both kinds in one heap, scaled such that its mean is (1 − w) · mean + w · mean.
+
+    NaN where nothing is known of a kind that counts.
+    """
     if weight == 0:
         return values[0]
     kept = [v[~np.isnan(v)] for v in values]
+    if any(w > 0 and not len(v) for v, w in zip(kept, (1 - weight, weight), strict=True)):
+        return np.full(1, np.nan)
     n = sum(len(v) for v in kept)
     return np.concatenate([v * (w * n / max(len(v), 1)) for v, w in zip(kept, (1 - weight, weight), strict=True)])
 

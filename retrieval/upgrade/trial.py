@@ -25,8 +25,8 @@ Settings = dict[str, Any]
 _SETTINGS = ("penalty", "temperature", "n_neighbours", "width")
 # Rows held out at a time; few enough that all their scores with one another fit into 16 MB.
 _TRIED = 2000
-_QUERIES = 1500
-_PARTS = 5
+QUERIES = 1500
+PARTS = 5
 _GROUP_PARTS = 3
 _LEAST_FOLD = 4
 _MOST_CLUSTERS = 150
@@ -47,7 +47,7 @@ def random_folds(codes: Int64, seed: int) -> list[Fold]:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(codes))
     order = order[np.argsort(codes[order], kind="stable")]
-    return _folds([order[i::_PARTS] for i in range(_PARTS)], len(codes), rng)
+    return _folds([order[i::PARTS] for i in range(PARTS)], len(codes), rng)
 
 
 def half_folds(n: int, seed: int) -> list[Fold]:
@@ -74,7 +74,7 @@ def _folds(parts: Sequence[Int64], n: int, rng: np.random.Generator) -> list[Fol
     for part in parts:
         held_out = np.sort(rng.permutation(part)[:_TRIED])
         folds.append(Fold(np.setdiff1d(np.arange(n), part), held_out))
-        if sum(len(fold.held_out) for fold in folds) >= _QUERIES:
+        if sum(len(fold.held_out) for fold in folds) >= QUERIES:
             break
     return folds
 

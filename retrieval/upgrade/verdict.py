@@ -156,6 +156,11 @@ def decide(found: Findings, margin: float = 1.0) -> Verdict:
         lost = _worst(found.asked.switched[-1], margin, at="high")
         if lost:
             return stay(f"the {found.asked.n_queries} queries given find less in the mapped gallery: at least {lost}")
+    unknown = next((name for tried in judged.switched for name, d in tried.items() if math.isnan(d.estimate)), "")
+    if unknown:
+        return stay(
+            f"nothing is known of {unknown}, as held-out pairs hold no two items of a class; bring more of each"
+        )
     unsure = _too_few(judged, found.n_pairs if judged is found.items else None, margin)
     return stay(unsure) if unsure else _advised(judged, found.uncovered, margin)
 

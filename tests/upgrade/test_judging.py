@@ -11,7 +11,7 @@ from worlds import World, unit
 
 from retrieval.compat import Calibration
 from retrieval.upgrade.evidence import no_calibration
-from retrieval.upgrade.judging import CROSS, SELF, STAY, attained, mixed, outcomes, reach, unlabelled
+from retrieval.upgrade.judging import CROSS, SELF, STAY, attained, mean_of, mixed, outcomes, reach, unlabelled
 from retrieval.upgrade.trial import Trial, clusters, group_folds, random_folds
 
 N, FIRST = 60, 35
@@ -129,6 +129,12 @@ def test_a_class_with_one_item_has_no_cmc(trial, halved):
     assert np.isnan(found[CROSS]["CMC@1"][3])
     assert np.isnan(found[CROSS]["mAP"][3])
     assert np.isnan(found[CROSS]["CMC@1"]).sum() == 1
+
+
+def test_of_two_judgements_the_one_that_is_known_counts():
+    first, second = np.array([1.0, np.nan, 3.0, np.nan]), np.array([np.nan, np.nan, 4.0, 0.0])
+    both = mean_of({SELF: {"mAP": first}}, {SELF: {"mAP": second}}, np.array([1, 2, 3, 0]))
+    np.testing.assert_array_equal(both[SELF]["mAP"], [1.0, 4.0, 1.5, np.nan])
 
 
 def test_folds_never_fit_on_what_they_hold_out():

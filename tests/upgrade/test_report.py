@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -209,8 +210,34 @@ def test_of_few_pairs_halves_are_held_out_too_and_both_are_averaged_item_by_item
     assert [told.estimate, told.low, told.high] == pytest.approx([wanted.estimate, wanted.low, wanted.high])
     upgrade.save(tmp_path / "few")
     assert Upgrade.load(tmp_path / "few").report(shares=[], n_items=4000).to_dict() == found.to_dict()
-    assert Upgrade.fit(old, new, kinds=["gallery"], classes=classes).evidence.halves is None
-    assert Upgrade.fit(*CLEAR.items(1000, seed=4)[:2], kinds=["isometry"]).evidence.halves is None
+    labelled = Upgrade.fit(old, new, kinds=["isometry"], classes=classes).evidence
+    assert labelled.halves.sizes.tolist() == [500, 499]
+    np.testing.assert_array_equal(labelled.halves.codes[labelled.twins], labelled.random.codes)
+    old, new, classes = CLEAR.items(1000, seed=4)
+    for given in (None, classes):
+        assert Upgrade.fit(old, new, kinds=["isometry"], classes=given).evidence.halves is None
+
+
+def test_classes_of_two_are_judged_in_halves_or_not_at_all():
+    old, new, _ = CLEAR.items(1200, seed=4)
+    # Neighbours by the new model are of one class.
+    order = np.argsort(new[:, 0])
+    pairs = np.arange(1200) // 2
+    upgrade = Upgrade.fit(old[order], new[order], kinds=["gallery"], classes=pairs)
+    evidence, gallery = upgrade.evidence, World(bend=9.0).items(600, seed=9)[0]
+    first, both = (
+        outcomes(trial, upgrade.calibration, (), 10)["mapped"]["CMC@1"] for trial in (evidence.random, evidence.halves)
+    )
+    assert np.isnan(first).all()
+    assert 0.3 < np.isfinite(both).mean() < 0.7
+    found = upgrade.report(shares=[])
+    assert np.isfinite(found["mapped"].gain["CMC@1"].estimate)
+    blind = replace(upgrade, evidence=replace(evidence, halves=None, twins=None))
+    for vectors in (None, gallery):
+        unknown = blind.report(shares=[], gallery_vectors=vectors)
+        assert np.isnan(unknown["mapped"].gain["CMC@1"].estimate)
+        assert unknown.verdict.decision is Decision.STAY
+        assert "nothing is known of CMC@1" in unknown.verdict.reason
 
 
 def test_the_cost_is_counted(fitted, report):

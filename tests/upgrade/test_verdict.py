@@ -76,6 +76,13 @@ def test_far_beyond_a_held_out_gallery_a_loss_must_be_ruled_out(switched, larger
     assert verdict.reason.endswith(f"; bring about {more} more")
 
 
+def test_what_is_not_known_permits_nothing():
+    unknown = judged([interval(5.0), interval(float("nan"))], backfilled=[(0.3, {"mAP": interval(9.0)})])
+    verdict = decide(findings(unknown))
+    assert verdict.decision is Decision.STAY
+    assert verdict.reason.startswith("nothing is known of mAP")
+
+
 def test_what_loses_by_its_estimate_is_no_matter_of_too_few_pairs():
     switched, won = [interval(-5.0, -9.0, 2.0)], {"mAP": interval(4.0)}
     lost = decide(findings(judged(switched, larger=50.0)))
