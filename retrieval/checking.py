@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrieval import departures, pathindex, watermark
+from retrieval import blocks, departures, pathindex, watermark
 from retrieval.checksums import payload_crc
 from retrieval.errors import DamagedGalleryError, NotAGalleryError, RetrievalError
 from retrieval.rows import Model
@@ -124,10 +123,8 @@ def _check_vectors(snapshot: Snapshot, model: Model, report: CheckReport) -> int
         report.note(error)
     sound = 0
     try:
-        rows = snapshot.connection.execute("SELECT n, crc, data FROM blocks WHERE model = ?", (model.model,))
-        for n, crc, data in rows:
-            if isinstance(data, bytes) and zlib.crc32(data) == crc and len(data) == n * model.row_bytes:
-                sound += n
+        for n in blocks.sound(snapshot.folder, snapshot.connection, model):
+            sound += n
     except FAULTS as error:
         report.note(error)
     return min(sound, model.count)

@@ -84,5 +84,6 @@ def payload_crcs(
     items: NDArray[np.int64], crcs: NDArray[np.uint64], codecs: Sequence[int], payloads: Sequence[bytes | None]
 ) -> list[int]:
     """`payload_crc` of many payloads, from the CRCs of their ids."""
-    begun = crcs + np.uint64(_ITEM) * items.astype(np.uint64) + np.array(codecs, dtype=np.uint64)
-    return list(map(zlib.crc32, (payload or b"" for payload in payloads), (begun & np.uint64(_WORD)).tolist()))
+    begun = crcs + np.uint64(_ITEM) * items.astype(np.uint64) + np.frombuffer(bytes(codecs), dtype=np.uint8)
+    texts = [payload or b"" for payload in payloads] if None in payloads else payloads
+    return list(map(zlib.crc32, texts, (begun & np.uint64(_WORD)).tolist()))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from retrieval import watermark
+from retrieval import segments, watermark
 from retrieval.cli_read import UsageError
 from retrieval.errors import GalleryExistsError, RetrievalError
 from retrieval.gallery import Gallery
@@ -96,8 +96,9 @@ def removed_on_failure(gallery: Gallery | None) -> Iterator[None]:
     except BaseException:
         if gallery is not None:
             gallery.close()
-            for name in (FILE_NAME, FILE_NAME + "-wal", FILE_NAME + "-shm", watermark.FILE_NAME):
-                (gallery.path / name).unlink(missing_ok=True)
+            names = (FILE_NAME, FILE_NAME + "-wal", FILE_NAME + "-shm", watermark.FILE_NAME)
+            for file in [*(gallery.path / name for name in names), *segments.files(gallery.path)]:
+                file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 gallery.path.rmdir()
         raise

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval import blocks, segments
 from retrieval.checksums import added, id_hashes, placement_hashes, removed
 from retrieval.errors import UpgradeError
 from retrieval.lineage import dropped_key
@@ -16,7 +16,7 @@ from retrieval.rows import Model
 from retrieval.schema import damaged, database, translated
 from retrieval.snapshot import Snapshot, model_of
 from retrieval.store import Store
-from retrieval.writing import BLOCK_BYTES, Writer
+from retrieval.writing import Writer
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def compact(store: Store, drop: str | None = None) -> Compaction:
             _drop(writer, drop)
         for model in list(writer.models.values()):
             _rewrite_blocks(writer, model)
+        _move_blocks(writer)
         _forget_tombstones(writer)
     store.shrink()
     return Compaction(before, _size(store))
@@ -75,12 +76,13 @@ def _drop(writer: Writer, name: str) -> None:
 def _size(store: Store) -> int:
     file = database(store.folder)
     log = file.with_name(file.name + "-wal")
-    return file.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    size = sum(one.stat().st_size for one in segments.files(store.folder))
+    return size + file.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
 def _rewrite_blocks(writer: Writer, model: Model) -> None:
     """Copy the live rows of blocks that are not full of them into new blocks, and drop the old ones."""
-    full = max(1, BLOCK_BYTES // model.row_bytes)
+    full = max(1, blocks.BYTES // model.row_bytes)
     waiting: list[tuple[int, NDArray[np.int64]]] = []
     rows = 0
     for first, n, slots in _live_rows(writer, model):
@@ -98,14 +100,14 @@ def _rewrite_blocks(writer: Writer, model: Model) -> None:
 
 def _live_rows(writer: Writer, model: Model) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
     """(first slot, rows, live slots) of each block, by rising slot."""
-    blocks = writer.connection.execute(
+    there = writer.connection.execute(
         "SELECT first, n FROM blocks WHERE model = ? ORDER BY first", (model.model,)
     ).fetchall()
     slots = writer.connection.execute(
         "SELECT slot FROM placements WHERE model = ? ORDER BY slot", (model.model,)
     ).fetchall()
     alive = np.array(slots, dtype=np.int64).reshape(-1)
-    for first, n in blocks:
+    for first, n in there:
         start, stop = np.searchsorted(alive, (first, first + n))
         yield first, n, alive[start:stop]
 
@@ -115,21 +117,37 @@ def _rows_in(writer: Writer, first: int) -> int:
     return int(n)
 
 
-def _merge(writer: Writer, model: Model, blocks: list[tuple[int, NDArray[np.int64]]]) -> None:
+def _merge(writer: Writer, model: Model, small: list[tuple[int, NDArray[np.int64]]]) -> None:
     """Replace some blocks by new ones that hold their live rows, bit for bit."""
     kept: list[bytes] = []
-    for first, slots in blocks:
-        n, crc, data = writer.connection.execute("SELECT n, crc, data FROM blocks WHERE first = ?", (first,)).fetchone()
-        if not isinstance(data, bytes) or zlib.crc32(data) != crc or len(data) != n * model.row_bytes:
-            raise damaged(writer.folder, f"the vectors of model {model.name!r}, slots {first} to {first + n - 1}")
-        rows = np.frombuffer(data, dtype=np.uint8).reshape(n, model.row_bytes)
+    for first, slots in small:
+        data = blocks.one(writer.folder, writer.connection, model, first)
+        rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, model.row_bytes)
         kept.append(rows[slots - first].tobytes())
-        writer.connection.execute("DELETE FROM blocks WHERE first = ?", (first,))
-    _move(writer, model, np.concatenate([slots for _, slots in blocks]), b"".join(kept))
+        writer.blocks.drop(first)
+    _renumber(writer, model, np.concatenate([slots for _, slots in small]), b"".join(kept))
     writer.mark_renumbered()
 
 
-def _move(writer: Writer, model: Model, old: NDArray[np.int64], data: bytes) -> None:
+def _move_blocks(writer: Writer) -> None:
+    """Move the blocks of files that also hold what was given up, and of small files, into new ones; slots stay."""
+    held: dict[str, list[tuple[Model, int, int]]] = {}
+    for name, first, number, n in writer.connection.execute(
+        "SELECT file, first, model, n FROM blocks WHERE file IS NOT NULL ORDER BY first"
+    ):
+        held.setdefault(name, []).append((writer.models[number], first, n))
+    sizes = {file.name: file.stat().st_size for file in segments.files(writer.folder) if file.name in held}
+    small = {name for name, size in sizes.items() if size < segments.SMALL}
+    for name, size in sizes.items():
+        full = sum(n * model.row_bytes for model, _, n in held[name]) == size
+        if full and (name not in small or len(small) == 1):
+            continue
+        for model, first, _ in held[name]:
+            writer.blocks.move(model, first)
+        writer.touch()
+
+
+def _renumber(writer: Writer, model: Model, old: NDArray[np.int64], data: bytes) -> None:
     """Give the rows in `data`, placed in slots `old` so far, new slots in new blocks."""
     if not len(old):
         return

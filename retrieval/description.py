@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from retrieval import drift
+from retrieval import drift, segments
 from retrieval.engine import engine
 from retrieval.errors import DeviceError
 from retrieval.kinds import factories, lists_for
@@ -92,7 +92,7 @@ def describe(snapshot: Snapshot, encoder: str, home: Residence, threads: int | N
         model=model.name,
         models={one.name: one.count for one in snapshot.models.values()},
         encoder=encoder,
-        storage=f"{model.dtype.value} in {database(snapshot.folder).name}",
+        storage=_storage(snapshot, model),
         bytes_on_disk=sum(file.stat().st_size for file in files),
         bytes_in_memory=_memory(model, snapshot.state.next_item),
         index=_index(snapshot, model),
@@ -101,6 +101,12 @@ def describe(snapshot: Snapshot, encoder: str, home: Residence, threads: int | N
         blas=found.blas,
         threads=threads or found.threads,
     )
+
+
+def _storage(snapshot: Snapshot, model: Model) -> str:
+    beside = sum(1 for _ in segments.files(snapshot.folder))
+    files = f" and {beside} file{'s' if beside > 1 else ''} beside it" if beside else ""
+    return f"{model.dtype.value} in {database(snapshot.folder).name}{files}"
 
 
 def _index(snapshot: Snapshot, model: Model) -> str:

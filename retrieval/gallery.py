@@ -25,10 +25,10 @@ from retrieval.store import Store
 class Gallery(GalleryIndexing):
     """Items with an id, a payload and a vector; made by `create` and `open`.
 
-    The folder holds ``gallery.sqlite``, the only truth. A call that writes is one transaction: it becomes
-    visible as a whole when it returns, and survives kill -9 and power loss from then on; if it fails or is
-    interrupted the gallery is as it was. There is one writer at a time; another one waits for `timeout`
-    seconds. Any number of threads and processes read, each search on one committed state.
+    The folder holds ``gallery.sqlite``, the only truth, and the files of vectors that it names. A call that
+    writes is one transaction: it becomes visible as a whole when it returns, and survives kill -9 and power loss
+    from then on; if it fails or is interrupted the gallery is as it was. There is one writer at a time; another
+    one waits for `timeout` seconds. Any number of threads and processes read, each search on one committed state.
 
     Examples
     --------

@@ -102,7 +102,7 @@ def dump_all(values: Iterable[Any], n: int, first: int = 1) -> Packed:
     except TypeError:
         texts = [None]
     # What is rare is looked at one by one.
-    if None in texts or b"null" in b"".join(filter(None, texts)):
+    if None in texts or b"null" in b"".join(texts):  # type: ignore[arg-type]
         packed = Packed.of([dump(value, f"row {number}: ") for number, value in enumerate(values, start=first)])
     else:
         packed = Packed([FAST] * len(texts), texts)

@@ -25,7 +25,7 @@ class Estimate:
     Attributes
     ----------
     disk : int
-        The SQLite file and the index file.
+        The SQLite file, the files of vectors and the index file.
     memory : int
         While it is searched: vectors, ids and index.
     index : int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval import departures, marks
+from retrieval import blocks, departures, marks
 from retrieval.checksums import added, id_hashes, payload_crc, row_crc
 from retrieval.errors import ModelMismatchError
 from retrieval.lineage import Lineage, read_lineage
-from retrieval.rows import Model, State, Storage, read_models, read_state
+from retrieval.rows import Model, State, read_models, read_state
 from retrieval.schema import damaged, translated
 
 _FETCH = 65536
@@ -192,25 +191,8 @@ class Snapshot:
 
     def blocks(self, model: Model, first: int = 0) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """(first slot, rows) of a model's blocks that begin at `first` or later; rows are float32."""
-        with translated(self.folder):
-            cursor = self.connection.execute(
-                "SELECT first, n, crc, data FROM blocks WHERE first >= ? AND model = ? ORDER BY first",
-                (first, model.model),
-            )
-            for start, n, crc, data in cursor:
-                if not isinstance(data, bytes) or zlib.crc32(data) != crc or len(data) != n * model.row_bytes:
-                    raise damaged(self.folder, f"the vectors of model {model.name!r}, slots {start} to {start + n - 1}")
-                yield start, decoded(data, model)
-
-
-def decoded(data: bytes, model: Model) -> NDArray[np.float32]:
-    """Rows of a block as float32, of length one where they were stored narrower; shape (n, dim)."""
-    if model.dtype is Storage.FLOAT32:
-        return np.frombuffer(data, dtype="<f4").reshape(-1, model.dim)
-    rows = np.frombuffer(data, dtype="<f2").reshape(-1, model.dim).astype(np.float32)
-    # Rounding to 11 bits moves the length by up to 5e-4, which a cosine must not show.
-    rows /= np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None].astype(np.float32)
-    return rows
+        for start, data in blocks.stored(self.folder, self.connection, model, first):
+            yield start, blocks.decoded(data, model)
 
 
 def model_of(snapshot: Snapshot, name: str | None) -> Model:

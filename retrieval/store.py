@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from retrieval import watermark
+from retrieval import segments, watermark
 from retrieval.durable import sync_folder
 from retrieval.errors import (
     ClosedGalleryError,
@@ -129,6 +129,8 @@ class Store:
         if self._write_connection is None or self._write_process != os.getpid():
             self._write_connection = self._connect(writable=True)
             self._write_process = os.getpid()
+            # What writers that were killed left behind.
+            segments.sweep(self.folder, self._write_connection)
         return self._write_connection
 
     def _connect(self, *, writable: bool) -> sqlite3.Connection:
@@ -197,10 +199,15 @@ class Store:
             self._in_write = True
             try:
                 writer = Writer(self.folder, connection)
-                yield writer
-                bulk = writer.bytes > BULK
+                try:
+                    yield writer
+                    with translated(self.folder, self.timeout):
+                        writer.finish()
+                except BaseException:
+                    writer.blocks.abandon()
+                    raise
+                bulk = writer.logged > BULK
                 with translated(self.folder, self.timeout):
-                    writer.finish()
                     connection.execute(f"PRAGMA wal_autocheckpoint = {0 if bulk else CHECKPOINT}")
                     connection.execute("COMMIT")
                 if writer.state.generation != writer.before.generation:
@@ -209,13 +216,15 @@ class Store:
                 self._in_write = False
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+            if writer.blocks.gave_up:
+                segments.sweep(self.folder, connection)
             if bulk:
                 self._folding.begin(connection)
         finally:
             self._writing.release()
 
     def shrink(self) -> None:
-        """Give free pages back to the file system.
+        """Give free pages, and files that no reader needs any more, back to the file system.
 
         Raises
         ------
@@ -227,6 +236,7 @@ class Store:
             self._folding.wait()
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            segments.sweep(self.folder, connection)
 
     def close(self) -> None:
         """Close every connection; the last one to close folds the log into the file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,12 +13,14 @@ from numpy.typing import NDArray
 
 from retrieval import departures, marks, pathindex, recording
 from retrieval.checksums import added, hashes_of, id_crcs, id_hashes, placement_hashes, removed, row_crc
+from retrieval.known import KnownIds
+from retrieval.laying import BlockWriter
 from retrieval.payload import Packed, Payload
 from retrieval.rows import Model, Storage, read_models, read_state, write_model, write_state
 from retrieval.schema import damaged, translated
 from retrieval.snapshot import Snapshot
 
-BLOCK_BYTES = 1 << 20
+_ROW = 128  # bytes of an item in the log, beside its vector and payload
 
 
 class Writer:
@@ -35,7 +36,14 @@ class Writer:
         self._changed = False
         self._renumbered = False
         self._leaving: list[int] = []
-        self.bytes = 0
+        self._known = KnownIds(folder, connection)
+        self.blocks = BlockWriter(folder, connection)
+        self._bytes = 0
+
+    @property
+    def logged(self) -> int:
+        """Bytes of vectors and payloads that went through the log."""
+        return self._bytes + self.blocks.logged
 
     @property
     def active(self) -> Model:
@@ -65,13 +73,19 @@ class Writer:
             None leaves the payloads of known ids as they are.
         X : array, shape (n, dim), float32, unit rows
         """
+        # First, for a thread may be at it while the rest is done.
+        slots = self._put_blocks(model, X)
         items, fresh = self._items(ids)
         crcs = id_crcs(ids)
         hashes = hashes_of(items, crcs)
         with translated(self.folder):
             self._forget(items[~fresh], hashes[~fresh])
             self._put_records(ids, items, crcs, fresh, payloads)
-            self.place(model.model, items, hashes, X)
+            if fresh.all() and len(items):
+                recording.put_placements(self.connection, model.model, items, int(slots[0]))
+            else:
+                self._put_placements(model.model, items, slots)
+            self._count(model.model, hashes, slots)
         self.state = replace(
             self.state,
             items=self.state.items + int(fresh.sum()),
@@ -82,7 +96,7 @@ class Writer:
 
     def _items(self, ids: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Item numbers of ids, and which of them were given out just now."""
-        known = {} if self._all_new else self._known(ids)
+        known = {} if self._all_new else self._known.items(ids)
         fresh = np.ones(len(ids), dtype=bool)
         items = np.empty(len(ids), dtype=np.int64)
         if known:
@@ -93,19 +107,6 @@ class Writer:
         self.state = replace(self.state, next_item=following)
         return items, fresh
 
-    def _known(self, ids: Sequence[str]) -> dict[str, int]:
-        """Item numbers of those ids that are there, in no order."""
-        known: dict[str, int] = {}
-        with translated(self.folder):
-            for among, part in marks.parts(ids):
-                known.update(self.connection.execute(f"SELECT id, item FROM ids WHERE id {among}", part))
-        return {name: item for name, item in known.items() if item not in self._gone} if self._gone else known
-
-    @cached_property
-    def _gone(self) -> set[int]:
-        """Items that went, and whose rows may still be there."""
-        return set(departures.read(self.folder, self.connection)[:, 1].tolist())
-
     def _put_records(
         self,
         ids: Sequence[str],
@@ -114,14 +115,16 @@ class Writer:
         fresh: NDArray[np.bool_],
         payloads: Sequence[Payload] | None,
     ) -> None:
-        new = np.flatnonzero(fresh)
-        names = ids if len(new) == len(ids) else [ids[row] for row in new.tolist()]
-        # An id that was deleted may still have its row.
-        recording.put_ids(self.connection, names, items[new], replaces=bool(self._gone))
+        new = items[fresh]
         if payloads is None:
-            ids, items, crcs, payloads = names, items[new], crcs[new], Packed.none(len(names))
+            ids, items, crcs = [ids[row] for row in np.flatnonzero(fresh).tolist()], new, crcs[fresh]
+            payloads = Packed.none(len(new))
         packed = Packed.of(payloads)
-        self.bytes += recording.put_payloads(self.connection, self._paths, ids, items, crcs, packed)
+        self._bytes += recording.put_payloads(self.connection, self._paths, ids, items, crcs, packed)
+        self._bytes += _ROW * len(items)
+        if len(new):
+            # An id that was deleted may still have its row.
+            recording.put_ids(self.connection, int(new[0]), int(new[-1]), replaces=bool(self._known.gone))
 
     @cached_property
     def _paths(self) -> dict[str, int]:
@@ -131,22 +134,15 @@ class Writer:
         """Write rows into new blocks; their slots, shape (n,)."""
         start = self.state.next_slot
         rows = np.ascontiguousarray(X, dtype="<f4" if model.dtype is Storage.FLOAT32 else "<f2")
-        self.insert_blocks(model, rows.reshape(-1).view(np.uint8).data)
+        with translated(self.folder):
+            self.insert_blocks(model, rows.reshape(-1).view(np.uint8).data)
         return np.arange(start, start + len(X), dtype=np.int64)
 
     def insert_blocks(self, model: Model, data: bytes | memoryview) -> None:
         """Write the bytes of rows into new blocks, from slot `state.next_slot` on."""
-        width = model.row_bytes
-        step = max(1, BLOCK_BYTES // width) * width
-        for at in range(0, len(data), step):
-            part = data[at : at + step]
-            n = len(part) // width
-            self.connection.execute(
-                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)",
-                (self.state.next_slot, model.model, n, zlib.crc32(part), part),
-            )
-            self.state = replace(self.state, next_slot=self.state.next_slot + n)
-        self.bytes += len(data)
+        first = self.state.next_slot
+        self.state = replace(self.state, next_slot=first + len(data) // model.row_bytes)
+        self.blocks.write(model, first, data)
 
     def _forget(self, items: NDArray[np.int64], hashes: NDArray[np.uint64]) -> None:
         """Take the vectors of items out of every model."""
@@ -191,17 +187,24 @@ class Writer:
     def place(self, number: int, items: NDArray[np.int64], hashes: NDArray[np.uint64], X: NDArray[np.float32]) -> None:
         """Give items, which have none there, vectors under one model; `hashes` are those of their ids."""
         slots = self._put_blocks(self.models[number], X)
-        columns = [number] * len(items), items.tolist(), slots.tolist()
-        marks.insert(self.connection, "INSERT INTO placements", *columns)
+        self._put_placements(number, items, slots)
+        self._count(number, hashes, slots)
+
+    def _put_placements(self, number: int, items: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
+        marks.insert(self.connection, "INSERT INTO placements", [number] * len(items), items.tolist(), slots.tolist())
+
+    def _count(self, number: int, hashes: NDArray[np.uint64], slots: NDArray[np.int64]) -> None:
+        """Take vectors that came into the count and the digest of a model."""
         model = self.models[number]
         came = placement_hashes(hashes, slots)
-        self.models[number] = replace(model, count=model.count + len(items), digest=added(model.digest, came))
+        self.models[number] = replace(model, count=model.count + len(slots), digest=added(model.digest, came))
         self._changed = True
 
     def clear(self, number: int) -> None:
         """Drop every vector of one model; readers load everything anew."""
-        for table in ("placements", "blocks", "uncertainty"):
+        for table in ("placements", "uncertainty"):
             self.connection.execute(f"DELETE FROM {table} WHERE model = ?", (number,))
+        self.blocks.drop_all(number)
         self.models[number] = replace(self.models[number], count=0, digest=0)
         self._changed = self._renumbered = True
 
@@ -240,7 +243,7 @@ class Writer:
     def set_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> list[str]:
         """Replace the payloads of known items; the ids that are not there, and then nothing was replaced."""
         with translated(self.folder):
-            found = self._known(ids)
+            found = self._known.items(ids)
             missing = [name for name in ids if name not in found]
             if missing:
                 return missing
@@ -252,7 +255,7 @@ class Writer:
     def delete(self, ids: Sequence[str]) -> list[str]:
         """Remove items; the ids that were there."""
         with translated(self.folder):
-            found = self._known(ids)
+            found = self._known.items(ids)
             if not found:
                 return []
             names = list(found)
@@ -261,7 +264,7 @@ class Writer:
             for number in self.models:
                 self._uncount(number, items, hashes)
             self._leaving += found.values()
-            self._gone.update(self._leaving)
+            self._known.gone.update(self._leaving)
             pathindex.forget(self.connection, self._paths, found.values())
         self.state = replace(self.state, items=self.state.items - len(names), digest=removed(self.state.digest, hashes))
         self._changed = True
@@ -285,9 +288,10 @@ class Writer:
             return
         if self.state.items < 0 or any(model.count < 0 for model in self.models.values()):
             raise damaged(self.folder, "the counts do not add up")
+        self.blocks.finish()
         if self._leaving:
             departures.note(self.folder, self.connection, self.before.generation + 1, self._leaving)
-            if len(self.models) > 1 or len(self._gone) > departures.MOST:
+            if len(self.models) > 1 or len(self._known.gone) > departures.MOST:
                 self.settle()
         epoch = self.before.epoch + int(self._renumbered)
         self.state = replace(self.state, generation=self.before.generation + 1, epoch=epoch)

@@ -26,7 +26,9 @@ def test_compaction_changes_no_answer_and_shrinks_the_file(tmp_path: Path, stora
         rows = {number: gallery.vector(number) for number in (3, 150, 4999, 5020)}
         done = gallery.compact()
         assert done.after < 0.4 * done.before
-        assert (tmp_path / "g" / "gallery.sqlite").stat().st_size == done.after
+        assert done.after == sum(
+            file.stat().st_size for file in (tmp_path / "g").iterdir() if file.suffix in (".sqlite", ".bin")
+        )
         for reader in (gallery, other):
             assert [list(hits) for hits in reader.search(X[:50], k=7)] == before
             for number, row in rows.items():

@@ -21,6 +21,7 @@ from retrieval.checking import check, salvaged
 FLIPS = int(os.environ.get("RETRIEVAL_FLIPS", "120"))
 N, DIM = 300, 24
 FILES = {"gallery.sqlite", "gallery.sqlite-wal", "gallery.sqlite-shm", "gallery.watermark", "index-1.faiss"}
+VECTORS = "vectors-*.bin"
 
 
 def content() -> np.ndarray:
@@ -47,9 +48,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
 CRASHING = """
 import os, sys
 from pathlib import Path
-from retrieval import Gallery
+from retrieval import Gallery, segments
 from test_damage import DIM, content, fill
 folder = Path(sys.argv[1])
+segments.LEAST = 60 * DIM * 4 - 1
 fill(folder)
 gallery = Gallery.open(folder)
 gallery.optimize(index="SQ8")
@@ -66,6 +68,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = os.pathsep.join([str(Path(__file__).parent), str(Path.cwd()), *sys.path])
     subprocess.run([sys.executable, "-c", CRASHING, str(folder)], env={**os.environ, "PYTHONPATH": path}, check=True)
     assert {file.name for file in folder.iterdir()} >= FILES
+    assert len(list(folder.glob(VECTORS))) == N // 60
     return folder
 
 
@@ -99,18 +102,19 @@ def test_no_flipped_byte_and_no_cut_gives_a_wrong_result(
     X = sound[1]
     rng = np.random.default_rng(int(os.environ.get("RETRIEVAL_SEED", "1")))
     # A closed gallery is one database and its mark; trees and checksums of that are tried as often as all the rest.
-    cases = [(sound[0], "gallery.sqlite")] * len(FILES) + [(crashed, name) for name in sorted(FILES)]
+    cases = [(sound[0], "gallery.sqlite")] * len(FILES) + [(crashed, name) for name in sorted({*FILES, VECTORS})]
     truths = {}
     for folder in (sound[0], crashed):
         shutil.copytree(folder, tmp_path / "whole")
         truths[folder] = everything(tmp_path / "whole", X)
         shutil.rmtree(tmp_path / "whole")
-    outcomes = {name: {"same": 0, "refused": 0} for name in FILES}
+    outcomes = {name: {"same": 0, "refused": 0} for name in {*FILES, VECTORS}}
     for attempt in range(FLIPS):
         folder, name = cases[int(rng.integers(0, len(cases)))]
         target = tmp_path / "altered"
         shutil.copytree(folder, target)
-        (target / name).write_bytes(altered((target / name).read_bytes(), rng, attempt))
+        file = sorted(target.glob(name))[attempt % len(list(target.glob(name)))]
+        file.write_bytes(altered(file.read_bytes(), rng, attempt))
         try:
             assert everything(target, X) == truths[folder]
             outcomes[name]["same"] += 1
@@ -121,6 +125,8 @@ def test_no_flipped_byte_and_no_cut_gives_a_wrong_result(
     print(outcomes)
     assert outcomes["gallery.sqlite"]["refused"] > FLIPS // 8, outcomes
     assert outcomes["gallery.sqlite-wal"]["refused"] > 0, outcomes
+    assert outcomes[VECTORS]["refused"] > 0, outcomes
+    assert outcomes[VECTORS]["same"] == 0, outcomes
     for name in ("index-1.faiss", "gallery.watermark", "gallery.sqlite-shm"):
         assert outcomes[name]["refused"] == 0, outcomes
 

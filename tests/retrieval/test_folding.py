@@ -21,6 +21,12 @@ from retrieval.checking import check
 DIM = 64
 
 
+@pytest.fixture(autouse=True)
+def in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors lie in the database, so that few rows make a long log."""
+    monkeypatch.setattr("retrieval.segments.LEAST", 1 << 40)
+
+
 @pytest.fixture(name="X")
 def directions() -> np.ndarray:
     return unit(np.random.default_rng(0).standard_normal((40_000, DIM)))

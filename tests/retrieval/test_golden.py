@@ -25,7 +25,7 @@ def content() -> tuple[list[str], np.ndarray, list[object]]:
 
 
 def write(folder: Path, storage: str) -> None:
-    """How a golden gallery was made; run once for each format."""
+    """How a golden gallery was made; run once for each format, and with `segments.LEAST` of -1 for "files"."""
     ids, X, payloads = content()
     with Gallery.create(folder, dim=6, model="golden", storage=storage) as gallery:
         gallery.add_vectors(ids, X, payloads=payloads)
@@ -58,4 +58,6 @@ def test_a_golden_gallery_reads_as_ever(name: str, tmp_path: Path) -> None:
 def test_there_is_a_golden_gallery_of_this_format() -> None:
     from retrieval.schema import FORMAT
 
-    assert {path.name for path in GOLDEN.iterdir()} >= {f"format-{FORMAT}-float32", f"format-{FORMAT}-float16"}
+    assert {path.name for path in GOLDEN.iterdir()} >= {
+        f"format-{FORMAT}-{kind}" for kind in ("float32", "float16", "files-float32", "files-float16")
+    }

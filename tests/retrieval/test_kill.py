@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from reference_gallery import unit
 
-from retrieval import Gallery
+from retrieval import Gallery, segments
 from retrieval.checking import check
 
 KILLS = int(os.environ.get("RETRIEVAL_KILLS", "6"))
@@ -24,7 +25,9 @@ State = dict[str, tuple[int, ...]]
 
 WRITER = """
 import sys
+from retrieval import segments
 from test_kill import operate
+segments.LEAST = int(sys.argv[3])
 operate(sys.argv[1], int(sys.argv[2]))
 """
 
@@ -75,13 +78,12 @@ def operate(folder: str, first: int) -> None:
             print(step, flush=True)
 
 
-def killed_after(folder: Path, first: int, seconds: float) -> int:
+def killed_after(folder: Path, first: int, seconds: float, least: int) -> int:
     """Run the writer, kill it, and give the last step that it acknowledged (first - 1 if none)."""
     here = str(Path(__file__).parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, str(Path.cwd()), *sys.path])}
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder), str(first)], stdout=subprocess.PIPE, env=environment, text=True
-    )
+    command = [sys.executable, "-c", WRITER, str(folder), str(first), str(least)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
     assert process.stdout is not None
     acknowledged = first - 1
     timer = threading.Timer(60, process.kill)
@@ -101,15 +103,24 @@ def killed_after(folder: Path, first: int, seconds: float) -> int:
     return acknowledged
 
 
+def check_files(folder: Path) -> None:
+    """No file of vectors is there that the gallery does not name."""
+    with sqlite3.connect(folder / "gallery.sqlite") as connection:
+        named = {name for (name,) in connection.execute("SELECT DISTINCT file FROM blocks WHERE file IS NOT NULL")}
+    connection.close()
+    assert {file.name for file in segments.files(folder)} == named
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs kill -9")
-def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("least", [segments.LEAST, 1000], ids=["small", "files"])
+def test_killed_writers_lose_nothing_that_was_acknowledged(least: int, tmp_path: Path) -> None:
     folder = tmp_path / "g"
     Gallery.create(folder, dim=DIM).close()
     rng = random.Random(time.time_ns())
     state: State = {}
     step = 0
     for _ in range(KILLS):
-        last = killed_after(folder, step, rng.uniform(0, 0.8))
+        last = killed_after(folder, step, rng.uniform(0, 0.8), least)
         for done in range(step, last + 1):
             state = expected(state, done)
         step = last + 1
@@ -129,6 +140,9 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
     with Gallery.open(folder) as gallery:
         if state:
             gallery.optimize(index="SQ8")
+            # Whatever the killed ones left behind is gone.
+            gallery.compact()
+    check_files(folder)
     assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
 
 

@@ -84,6 +84,22 @@ retrieval.writing.Writer.finish = early
 """,
         "were committed and are gone",
     ),
+    "the vectors are not synced": (
+        """
+import retrieval.segments
+retrieval.segments.LEAST = -1
+retrieval.segments.NewSegment._sync = lambda self: None
+""",
+        "slots 1 to 40, in vectors-",
+    ),
+    "the names of vectors are not synced": (
+        """
+import retrieval.segments
+retrieval.segments.LEAST = -1
+retrieval.segments.sync_folder = lambda folder: None
+""",
+        "slots [0-9]+ to [0-9]+, in vectors-",
+    ),
     "the index is renamed before it is synced": (
         """
 import retrieval.indexfile
@@ -175,7 +191,10 @@ def survives(folder: Path, trace: Path, tmp_path: Path) -> int:
 ALL_BULK = "import retrieval.store\nretrieval.store.BULK = -1"
 
 
-@pytest.mark.parametrize("settings", ["", ALL_BULK], ids=["small", "bulk"])
+ALL_IN_FILES = "import retrieval.segments\nretrieval.segments.LEAST = -1"
+
+
+@pytest.mark.parametrize("settings", ["", ALL_BULK, ALL_IN_FILES], ids=["small", "bulk", "files"])
 def test_no_power_loss_takes_back_what_was_acknowledged(settings: str, tmp_path: Path) -> None:
     assert survives(*traced(tmp_path, settings), tmp_path) > 100
 

@@ -37,9 +37,11 @@ def vectors() -> tuple[np.ndarray, np.ndarray]:
 
 def work(folder: str, upgrade: str) -> None:
     """Apply, backfill and roll back without end; small batches, so that kills fall between and inside them."""
-    from retrieval import applying
+    from retrieval import applying, segments
 
     applying._ROWS = 200
+    # Half of what is mapped goes to files.
+    segments.LEAST = 100 * 12 * 4
     new = vectors()[1]
     plan = Upgrade.load(upgrade)
     with Gallery.open(folder) as gallery:

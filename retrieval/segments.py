@@ -1,0 +1,206 @@
+"""Vectors of bulk writes, in files of their own that the transactions of the store vouch for.
+
+SQLite writes what it is given twice, to its log and from there to its file, with sums of its own on the way. So a
+transaction of many vectors lays them into a new file beside the database, by a thread, and syncs it before the commit
+that names it. Such a file is never written again. One that no state names is what a killed writer left or what
+`compact` gave up, and `sweep` removes it once no reader can be in a state that names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from retrieval.durable import sync_folder
+from retrieval.errors import RetrievalError
+from retrieval.schema import FAULTS
+
+LEAST = 4 << 20
+"""Bytes of vectors in one transaction from which on they go to a file: one more sync pays for less than that log."""
+
+SMALL = 64 << 20
+"""Bytes below which files are put together by compaction."""
+
+# Compaction copies whole files; a larger one would need that much more disk for it.
+_MOST = 256 << 20
+# What the system has not written yet when the commit comes, the commit waits for.
+_UNSYNCED = 32 << 20
+
+_NAME = re.compile(r"vectors-[0-9a-f]{16}\.bin")
+
+Placed = tuple[int, int, int, int, str, int]
+"""A block in a file: first slot, model, rows, CRC, name and start in it; a row of the blocks table but for its data."""
+
+
+class NewSegment:
+    """A file of vectors that is being written.
+
+    Raises
+    ------
+    RetrievalError
+        By any of its methods, if the disk is full or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = f"vectors-{secrets.token_hex(8)}.bin"
+        self._length = self._unsynced = 0
+        self._blocks: list[Placed] = []
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            self._file = os.open(folder / self.name, flags, 0o666)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    @property
+    def full(self) -> bool:
+        """Whether what follows belongs into another file."""
+        return self._length >= _MOST
+
+    def append(self, model: int, first: int, data: memoryview, step: int, width: int) -> None:
+        """Lay rows behind those that are there, in blocks of `step` bytes, from slot `first` on.
+
+        Returns while a thread is still at it: the bytes must stay until the next call.
+        """
+        self._wait()
+        work = threading.Thread(target=self._lay, args=(model, first, data, step, width), name="retrieval-vectors")
+        try:
+            work.start()
+        except RuntimeError:
+            self._lay(model, first, data, step, width)
+            return
+        self._thread = work
+
+    def _lay(self, model: int, first: int, data: memoryview, step: int, width: int) -> None:
+        try:
+            for at in range(0, len(data), step):
+                part = data[at : at + step]
+                n = len(part) // width
+                self._blocks.append((first, model, n, zlib.crc32(part), self.name, self._length + at))
+                first += n
+            self._length += len(data)
+            self._unsynced += len(data)
+            while len(data):
+                data = data[os.write(self._file, data) :]
+            if self._unsynced >= _UNSYNCED:
+                self._sync()
+        except OSError as error:
+            self._error = error
+
+    def _sync(self) -> None:
+        getattr(os, "fdatasync", os.fsync)(self._file)
+        self._unsynced = 0
+
+    def _wait(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+        if self._error is not None:
+            raise self._failure(self._error) from self._error
+
+    def seal(self) -> list[Placed]:
+        """Make the file survive a power loss; the blocks in it."""
+        self._wait()
+        try:
+            if self._unsynced:
+                self._sync()
+            os.close(self._file)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise self._failure(error) from error
+        return self._blocks
+
+    def abandon(self) -> None:
+        """Remove the file, which no commit was or will be asked to name."""
+        with contextlib.suppress(RetrievalError):
+            self._wait()
+        with contextlib.suppress(OSError):
+            os.close(self._file)
+        with contextlib.suppress(OSError):
+            (self.folder / self.name).unlink()
+
+    def _failure(self, error: OSError) -> RetrievalError:
+        return RetrievalError(
+            f"{self.folder}: the vectors could not be written ({error.strerror}); nothing of this call was written"
+        )
+
+
+class Segments:
+    """The files of vectors of a gallery, for reading; holds the last one open."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name: str | None = None
+        self._file: int | None = None
+
+    def read(self, name: object, start: object, length: int) -> bytes | None:
+        """So many bytes of a file from `start` on; fewer where it ends, None where there is no such file."""
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or not isinstance(start, int) or start < 0:
+            return None
+        try:
+            if name != self._name:
+                self.close()
+                self._file = os.open(self._folder / name, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+                self._name = name
+            assert self._file is not None
+            os.lseek(self._file, start, os.SEEK_SET)
+            return os.read(self._file, length)
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        file, self._file, self._name = self._file, None, None
+        if file is not None:
+            os.close(file)
+
+    def __enter__(self) -> Segments:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """The files of vectors in a folder."""
+    return (file for file in folder.iterdir() if _NAME.fullmatch(file.name))
+
+
+def sweep(folder: Path, connection: sqlite3.Connection) -> None:
+    """Remove the files that no state names, if nobody writes and no reader is in an older state.
+
+    Whatever is in the way of that leaves them to the next time.
+    """
+    with contextlib.suppress(*FAULTS, OSError):
+        there = {file.name for file in files(folder)}
+        if not there:
+            return
+        (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            # Who writes holds this lock, so that all names are known, and a name is never given twice.
+            connection.execute("BEGIN IMMEDIATE")
+            named = {row[0] for row in connection.execute("SELECT DISTINCT file FROM blocks")}
+            connection.execute("ROLLBACK")
+            left = there - named
+            # All of the log is in the database only when no reader needs what was there before.
+            if left and not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                for name in sorted(left):
+                    with contextlib.suppress(OSError):
+                        (folder / name).unlink()
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            connection.execute(f"PRAGMA busy_timeout = {patience}")
