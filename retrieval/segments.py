@@ -73,22 +73,23 @@ class NewSegment:
         Returns while a thread is still at it: the bytes must stay until the next call.
         """
         self._wait()
-        work = threading.Thread(target=self._lay, args=(model, first, data, step, width), name="retrieval-vectors")
+        arguments = model, first, data, step, width, self._length
+        self._length += len(data)
+        work = threading.Thread(target=self._lay, args=arguments, name="retrieval-vectors")
         try:
             work.start()
         except RuntimeError:
-            self._lay(model, first, data, step, width)
+            self._lay(*arguments)
             return
         self._thread = work
 
-    def _lay(self, model: int, first: int, data: memoryview, step: int, width: int) -> None:
+    def _lay(self, model: int, first: int, data: memoryview, step: int, width: int, start: int) -> None:
         try:
             for at in range(0, len(data), step):
                 part = data[at : at + step]
                 n = len(part) // width
-                self._blocks.append((first, model, n, zlib.crc32(part), self.name, self._length + at))
+                self._blocks.append((first, model, n, zlib.crc32(part), self.name, start + at))
                 first += n
-            self._length += len(data)
             self._unsynced += len(data)
             while len(data):
                 data = data[os.write(self._file, data) :]
