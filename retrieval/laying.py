@@ -49,6 +49,9 @@ class BlockWriter:
 
     def _segment(self) -> segments.NewSegment:
         if not self._segments or self._segments[-1].full:
+            if self._segments:
+                # One file is open at a time: a process may not have many.
+                self._segments[-1].seal()
             self._segments.append(segments.NewSegment(self._folder))
         return self._segments[-1]
 

@@ -55,10 +55,12 @@ class NewSegment:
         self._length = self._unsynced = 0
         self._blocks: list[Placed] = []
         self._thread: threading.Thread | None = None
-        self._error: OSError | None = None
+        self._idle = threading.Event()
+        self._given_up = False
+        self._error: BaseException | None = None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
-            self._file = os.open(folder / self.name, flags, 0o666)
+            self._file: int | None = os.open(folder / self.name, flags, 0o666)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -75,58 +77,78 @@ class NewSegment:
         self._wait()
         arguments = model, first, data, step, width, self._length
         self._length += len(data)
-        work = threading.Thread(target=self._lay, args=arguments, name="retrieval-vectors")
+        self._idle.clear()
+        # Known before it starts: Ctrl-C may come then, and whoever closes the file has to wait for it.
+        self._thread = threading.Thread(target=self._run, args=arguments, name="retrieval-vectors")
         try:
-            work.start()
+            self._thread.start()
         except RuntimeError:
-            self._lay(*arguments)
-            return
-        self._thread = work
+            self._thread = None
+            self._run(*arguments)
+
+    def _run(self, model: int, first: int, data: memoryview, step: int, width: int, start: int) -> None:
+        try:
+            if not self._given_up:
+                self._lay(model, first, data, step, width, start)
+        except BaseException as error:  # noqa: BLE001 - the thread that asked for it raises it
+            self._error = error
+        finally:
+            self._idle.set()
 
     def _lay(self, model: int, first: int, data: memoryview, step: int, width: int, start: int) -> None:
-        try:
-            for at in range(0, len(data), step):
-                part = data[at : at + step]
-                n = len(part) // width
-                self._blocks.append((first, model, n, zlib.crc32(part), self.name, start + at))
-                first += n
-            self._unsynced += len(data)
-            while len(data):
-                data = data[os.write(self._file, data) :]
-            if self._unsynced >= _UNSYNCED:
-                self._sync()
-        except OSError as error:
-            self._error = error
+        assert self._file is not None
+        for at in range(0, len(data), step):
+            part = data[at : at + step]
+            n = len(part) // width
+            self._blocks.append((first, model, n, zlib.crc32(part), self.name, start + at))
+            first += n
+        self._unsynced += len(data)
+        while len(data):
+            data = data[os.write(self._file, data) :]
+        if self._unsynced >= _UNSYNCED:
+            self._sync()
 
     def _sync(self) -> None:
+        assert self._file is not None
         getattr(os, "fdatasync", os.fsync)(self._file)
         self._unsynced = 0
 
     def _wait(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
-        if self._error is not None:
+        if self._thread is not None:
+            # Python may take a thread for dead once Ctrl-C came while it was joined.
+            self._idle.wait()
+        if isinstance(self._error, OSError):
             raise self._failure(self._error) from self._error
+        if self._error is not None:
+            raise self._error
+
+    def _close(self) -> None:
+        # Once only: the number may be that of another file by then.
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
 
     def seal(self) -> list[Placed]:
-        """Make the file survive a power loss; the blocks in it."""
+        """Make the file survive a power loss, and write no more to it; the blocks in it."""
         self._wait()
         try:
-            if self._unsynced:
-                self._sync()
-            os.close(self._file)
-            sync_folder(self.folder)
+            if self._file is not None:
+                if self._unsynced:
+                    self._sync()
+                self._close()
+                sync_folder(self.folder)
         except OSError as error:
             raise self._failure(error) from error
         return self._blocks
 
     def abandon(self) -> None:
         """Remove the file, which no commit was or will be asked to name."""
-        with contextlib.suppress(RetrievalError):
-            self._wait()
+        self._given_up = True
+        # One that has no number yet has not begun, and finds that it was given up.
+        if self._thread is not None and self._thread.ident is not None:
+            self._idle.wait()
         with contextlib.suppress(OSError):
-            os.close(self._file)
+            self._close()
         with contextlib.suppress(OSError):
             (self.folder / self.name).unlink()
 
