@@ -28,6 +28,7 @@ from retrieval.schema import (
     check_watermark,
     connect,
     create_tables,
+    database,
     reached,
     translated,
 )
@@ -44,7 +45,8 @@ class Store:
     """
 
     def __init__(self, folder: Path, timeout: float) -> None:
-        self.folder = folder
+        # The program may go to another folder, where the same path is another gallery.
+        self.folder = folder.absolute()
         self.timeout = timeout
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -52,9 +54,10 @@ class Store:
         self._writing = threading.RLock()
         self._write_connection: sqlite3.Connection | None = None
         self._write_process = 0
+        self._written: tuple[int, int] | None = None
         self._in_write = False
         self._closed = False
-        self._folding = Folding(folder)
+        self._folding = Folding(self.folder)
 
     @classmethod
     def create(
@@ -127,11 +130,34 @@ class Store:
 
     def _for_writing(self) -> sqlite3.Connection:
         if self._write_connection is None or self._write_process != os.getpid():
+            self._written = self._which()
             self._write_connection = self._connect(writable=True)
             self._write_process = os.getpid()
             # What writers that were killed left behind.
-            segments.sweep(self.folder, self._write_connection)
+            self._sweep(self._write_connection)
+        self._check_place()
         return self._write_connection
+
+    def _check_place(self) -> None:
+        # SQLite goes on with the database that it opened, and our files would lie beside another.
+        if self._which() != self._written:
+            raise RetrievalError(
+                f"{self.folder}: the folder was moved or replaced while the gallery was open; nothing of this call was "
+                "written. Open it anew"
+            )
+
+    def _sweep(self, connection: sqlite3.Connection) -> None:
+        # The files of another gallery are none that nobody needs.
+        if self._which() == self._written:
+            segments.sweep(self.folder, connection)
+
+    def _which(self) -> tuple[int, int] | None:
+        """What tells the database in the folder from one that takes its place."""
+        try:
+            found = database(self.folder).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _connect(self, *, writable: bool) -> sqlite3.Connection:
         connection = connect(self.folder, timeout=self.timeout, writable=writable)
@@ -203,6 +229,7 @@ class Store:
                     yield writer
                     with translated(self.folder, self.timeout):
                         writer.finish()
+                    self._check_place()
                 except BaseException:
                     writer.blocks.abandon()
                     raise
@@ -217,7 +244,7 @@ class Store:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             if writer.blocks.gave_up:
-                segments.sweep(self.folder, connection)
+                self._sweep(connection)
             if bulk:
                 self._folding.begin(connection)
         finally:
@@ -236,7 +263,7 @@ class Store:
             self._folding.wait()
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            segments.sweep(self.folder, connection)
+            self._sweep(connection)
 
     def close(self) -> None:
         """Close every connection; the last one to close folds the log into the file."""

@@ -427,3 +427,50 @@ def test_a_write_of_many_files_keeps_one_open(tmp_path: Path, X: np.ndarray, mon
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert len(names(tmp_path / "g")) == 401
         same(gallery, X)
+
+
+def test_a_program_that_goes_to_another_folder_leaves_its_files_alone(
+    tmp_path: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Gallery.create(Path("g"), dim=DIM).close()
+    monkeypatch.setattr("retrieval.segments.LEAST", -1)
+    with Gallery.open("g") as gallery:
+        gallery.add_vectors(range(N), X)
+    monkeypatch.chdir(tmp_path / "here")
+    with Gallery.open("g") as gallery:
+        gallery.add_vectors(range(10), X[:10])
+        gallery.delete(["9"])
+        monkeypatch.chdir(tmp_path / "there")
+        gallery.compact()
+        gallery.add_vectors(range(10, N), X[10:])
+        same(gallery, X)
+    for name in ("here", "there"):
+        assert check(tmp_path / name / "g").sound
+        with Gallery.open(tmp_path / name / "g") as gallery:
+            same(gallery, X)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="renames the folder of files that are open")
+@pytest.mark.parametrize("with_vectors", [False, True])
+def test_a_gallery_that_took_the_place_of_another_keeps_its_files(
+    with_vectors: bool, tmp_path: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "g"
+    monkeypatch.setattr("retrieval.segments.LEAST", -1)
+    with Gallery.create(tmp_path / "new", dim=DIM) as gallery:
+        gallery.add_vectors(range(N), X)
+    with Gallery.create(folder, dim=DIM) as gallery:
+        if with_vectors:
+            gallery.add_vectors(range(10), X[:10])
+        gallery.index_paths(["n"])
+        folder.rename(tmp_path / "old")
+        (tmp_path / "new").rename(folder)
+        for call in (gallery.compact, lambda: gallery.add_vectors(range(20), X[:20])):
+            with pytest.raises(RetrievalError, match="moved or replaced"):
+                call()
+    for name, n in (("g", N), ("old", 10 if with_vectors else 0)):
+        report = check(tmp_path / name)
+        assert (report.problems, report.vectors) == ([], n)
