@@ -63,10 +63,15 @@ def _checked(folder: Path, segments: Segments, model: Model, row: Row) -> bytes:
     return data
 
 
+def believable(n: object, model: Model) -> bool:
+    """Whether a block may have so many rows."""
+    return isinstance(n, int) and 0 < n * model.row_bytes <= max(BYTES, model.row_bytes)
+
+
 def _bytes(segments: Segments, model: Model, row: Row) -> bytes | None:
     """The bytes of a block, if they are what was written."""
     _, n, crc, file, start, data = row
-    if not isinstance(n, int) or not 0 < n * model.row_bytes <= max(BYTES, model.row_bytes):
+    if not believable(n, model):
         return None
     if file is not None:
         data = segments.read(file, start, n * model.row_bytes)

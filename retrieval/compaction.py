@@ -76,8 +76,7 @@ def _drop(writer: Writer, name: str) -> None:
 def _size(store: Store) -> int:
     file = database(store.folder)
     log = file.with_name(file.name + "-wal")
-    size = sum(one.stat().st_size for one in segments.files(store.folder))
-    return size + file.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    return segments.size(store.folder) + file.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
 def _rewrite_blocks(writer: Writer, model: Model) -> None:
@@ -107,9 +106,18 @@ def _live_rows(writer: Writer, model: Model) -> Iterator[tuple[int, int, NDArray
         "SELECT slot FROM placements WHERE model = ? ORDER BY slot", (model.model,)
     ).fetchall()
     alive = np.array(slots, dtype=np.int64).reshape(-1)
+    done = 0
     for first, n in there:
+        if not blocks.believable(n, model):
+            break
         start, stop = np.searchsorted(alive, (first, first + n))
+        if start != done:
+            break
+        done = stop
         yield first, n, alive[start:stop]
+    # Nothing may be given up for dead that was only lost sight of.
+    if done != len(alive):
+        raise damaged(writer.folder, f"{len(alive) - done} vectors of model {model.name!r} are missing")
 
 
 def _rows_in(writer: Writer, first: int) -> int:
@@ -135,8 +143,13 @@ def _move_blocks(writer: Writer) -> None:
     for name, first, number, n in writer.connection.execute(
         "SELECT file, first, model, n FROM blocks WHERE file IS NOT NULL ORDER BY first"
     ):
+        if number not in writer.models or not blocks.believable(n, writer.models[number]):
+            raise damaged(writer.folder, f"the block of slot {first}")
         held.setdefault(name, []).append((writer.models[number], first, n))
     sizes = {file.name: file.stat().st_size for file in segments.files(writer.folder) if file.name in held}
+    for name in held:
+        if name not in sizes:
+            raise damaged(writer.folder, f"the file of vectors {name!r} is missing")
     small = {name for name, size in sizes.items() if size < segments.SMALL}
     for name, size in sizes.items():
         full = sum(n * model.row_bytes for model, _, n in held[name]) == size

@@ -36,6 +36,9 @@ _UNSYNCED = 32 << 20
 
 _NAME = re.compile(r"vectors-[0-9a-f]{16}\.bin")
 
+# No name is there for a block that is neither in a file nor in the database.
+_NAMED = "SELECT DISTINCT coalesce(file, '') FROM blocks WHERE file IS NOT NULL OR data IS NULL"
+
 Placed = tuple[int, int, int, int, str, int]
 """A block in a file: first slot, model, rows, CRC, name and start in it; a row of the blocks table but for its data."""
 
@@ -201,25 +204,35 @@ def files(folder: Path) -> Iterator[Path]:
     return (file for file in folder.iterdir() if _NAME.fullmatch(file.name))
 
 
+def size(folder: Path) -> int:
+    """Bytes of the files of vectors; others may remove some meanwhile."""
+    total = 0
+    for file in files(folder):
+        with contextlib.suppress(OSError):
+            total += file.stat().st_size
+    return total
+
+
 def sweep(folder: Path, connection: sqlite3.Connection) -> None:
     """Remove the files that no state names, if nobody writes and no reader is in an older state.
 
-    Whatever is in the way of that leaves them to the next time.
+    Whatever is in the way of that leaves them to the next time; so does a name that no file has, which is damage.
     """
     with contextlib.suppress(*FAULTS, OSError):
-        there = {file.name for file in files(folder)}
-        if not there:
+        if not any(files(folder)):
             return
         (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
         connection.execute("PRAGMA busy_timeout = 0")
         try:
             # Who writes holds this lock, so that all names are known, and a name is never given twice.
             connection.execute("BEGIN IMMEDIATE")
-            named = {row[0] for row in connection.execute("SELECT DISTINCT file FROM blocks")}
+            there = {file.name for file in files(folder)}
+            named = {row[0] for row in connection.execute(_NAMED)}
             connection.execute("ROLLBACK")
             left = there - named
             # All of the log is in the database only when no reader needs what was there before.
-            if left and not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            whole = named <= there and left
+            if whole and not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 for name in sorted(left):
                     with contextlib.suppress(OSError):
                         (folder / name).unlink()

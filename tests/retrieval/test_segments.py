@@ -474,3 +474,44 @@ def test_a_gallery_that_took_the_place_of_another_keeps_its_files(
     for name, n in (("g", N), ("old", 10 if with_vectors else 0)):
         report = check(tmp_path / name)
         assert (report.problems, report.vectors) == ([], n)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("damage", ["file = replace(file, 'vectors-', 'vectors_')", "file = NULL"])
+def test_files_are_kept_while_the_names_are_damaged(damage: str, tmp_path: Path, X: np.ndarray) -> None:
+    folder = tmp_path / "g"
+    with Gallery.create(folder, dim=DIM) as gallery:
+        gallery.add_vectors(range(200), X[:200])
+    there = names(folder)
+    with sqlite3.connect(folder / "gallery.sqlite") as connection:
+        connection.execute(f"UPDATE blocks SET {damage}")
+    connection.close()
+    with Gallery.open(folder) as gallery:
+        gallery.delete(["1"])
+        with pytest.raises(DamagedGalleryError):
+            gallery.compact()
+    assert names(folder) == there
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("damage", [*(damage for damage, _ in DAMAGES.values()), "model = 7", "first = 90000"])
+def test_a_damaged_gallery_is_not_compacted(
+    damage: Callable[[Path], object] | str, tmp_path: Path, X: np.ndarray
+) -> None:
+    folder = tmp_path / "g"
+    with Gallery.create(folder, dim=DIM) as gallery:
+        gallery.add_vectors(range(N), X)
+        gallery.delete(["2000"])
+    (name,) = names(folder)
+    if isinstance(damage, str):
+        with sqlite3.connect(folder / "gallery.sqlite") as connection:
+            connection.execute(f"UPDATE blocks SET {damage} WHERE first = 1")
+        connection.close()
+    else:
+        damage(folder / name)
+    left = names(folder)
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(DamagedGalleryError):
+            gallery.compact()
+        assert gallery.count() == N - 1
+    assert names(folder) == left
