@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from retrieval import drift, segments
@@ -82,7 +84,6 @@ def describe(snapshot: Snapshot, encoder: str, home: Residence, threads: int | N
     """Facts about the state of a snapshot."""
     found = engine()
     model = snapshot.active
-    files = [file for file in snapshot.folder.iterdir() if file.is_file()]
     return GalleryInfo(
         path=str(snapshot.folder),
         format=snapshot.state.format,
@@ -93,7 +94,7 @@ def describe(snapshot: Snapshot, encoder: str, home: Residence, threads: int | N
         models={one.name: one.count for one in snapshot.models.values()},
         encoder=encoder,
         storage=_storage(snapshot, model),
-        bytes_on_disk=sum(file.stat().st_size for file in files),
+        bytes_on_disk=_on_disk(snapshot.folder),
         bytes_in_memory=_memory(model, snapshot.state.next_item),
         index=_index(snapshot, model),
         device=_device(snapshot, model, home),
@@ -101,6 +102,15 @@ def describe(snapshot: Snapshot, encoder: str, home: Residence, threads: int | N
         blas=found.blas,
         threads=threads or found.threads,
     )
+
+
+def _on_disk(folder: Path) -> int:
+    total = 0
+    for file in folder.iterdir():
+        # Another process may remove it meanwhile.
+        with contextlib.suppress(OSError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def _storage(snapshot: Snapshot, model: Model) -> str:

@@ -515,3 +515,15 @@ def test_a_damaged_gallery_is_not_compacted(
             gallery.compact()
         assert gallery.count() == N - 1
     assert names(folder) == left
+
+
+@pytest.mark.usefixtures("small")
+def test_sizes_are_told_while_files_go(tmp_path: Path, X: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "g"
+    with Gallery.create(folder, dim=DIM) as gallery:
+        gallery.add_vectors(range(N), X)
+        list_all = Path.iterdir
+        gone = folder / "vectors-0123456789abcdef.bin"
+        monkeypatch.setattr(Path, "iterdir", lambda self: [*list_all(self), gone])
+        assert gallery.info().bytes_on_disk > X.nbytes
+        assert gallery.compact().before > X.nbytes
