@@ -15,7 +15,7 @@ _ROOT = Path(__file__).parent.parent.parent
 # What, the test, and what makes it long; in a short run it is as long as in the suite.
 _TESTS = (
     (
-        "300 kills at random moments of add, set_payloads, delete, optimize and compact, half of them with vectors in files",
+        "300 kills at random moments of add, set_payloads, delete, optimize and compact, half with vectors in files",
         "tests/retrieval/test_kill.py::test_killed_writers_lose_nothing_that_was_acknowledged",
         {"RETRIEVAL_KILLS": "150"},
     ),
