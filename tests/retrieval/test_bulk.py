@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from retrieval import InvalidIdError, InvalidPayloadError, marks
 from retrieval.checksums import id_crcs, payload_crc, payload_crcs
@@ -30,7 +32,14 @@ PAYLOADS: list[list[Any]] = [
     [2**70, {"a": [1]}, float("1e300")],
     [{"x": "\ud800"}, 1],
     ["nu", "ll"],
+    ["\0", "\0\0", ["\0", "\0"], [1, "\0", 2], '"\0"', ',"\\u0000",', {"\0": "\0"}],
+    list(range(2000)),
 ]
+TRICKY = st.sampled_from(["\0", ',"\\u0000",', '"', "\\", ",", "null", "[", "x"])
+VALUES = st.recursive(
+    TRICKY | st.integers(-3, 3) | st.none() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TRICKY, inner, max_size=3),
+)
 
 
 @pytest.mark.parametrize("ids", IDS, ids=repr)
@@ -55,6 +64,11 @@ def test_many_payloads_are_packed_as_one(values: list[Any]) -> None:
     assert list(packed[1:]) == list(packed)[1:]
     with pytest.raises(ValueError, match=f"{len(values)} payloads for {len(values) + 1} ids"):
         dump_all(values, len(values) + 1)
+
+
+@given(st.lists(VALUES, max_size=8))
+def test_payloads_are_told_apart_whatever_is_in_them(values: list[Any]) -> None:
+    assert list(dump_all(values, len(values))) == [dump(value) for value in values]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), {"a": {1}}, {1: 2}, object()], ids=["nan", "set", "key", "object"])
