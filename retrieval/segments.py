@@ -21,7 +21,7 @@ from types import TracebackType
 
 from retrieval.durable import sync_folder
 from retrieval.errors import RetrievalError
-from retrieval.schema import FAULTS
+from retrieval.schema import FAULTS, FILE_NAME, database
 
 LEAST = 4 << 20
 """Bytes of vectors in one transaction from which on they go to a file: one more sync pays for less than that log."""
@@ -213,6 +213,14 @@ def size(folder: Path) -> int:
     return total
 
 
+def _sync_log(folder: Path) -> None:
+    log = os.open(database(folder).with_name(FILE_NAME + "-wal"), os.O_RDWR)
+    try:
+        os.fsync(log)
+    finally:
+        os.close(log)
+
+
 def sweep(folder: Path, connection: sqlite3.Connection) -> None:
     """Remove the files that no state names, if nobody writes and no reader is in an older state.
 
@@ -233,6 +241,8 @@ def sweep(folder: Path, connection: sqlite3.Connection) -> None:
             # All of the log is in the database only when no reader needs what was there before.
             whole = named <= there and left
             if whole and not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                # A commit that failed may lie in a log whose end is not on disk, and would come back with it.
+                _sync_log(folder)
                 for name in sorted(left):
                     with contextlib.suppress(OSError):
                         (folder / name).unlink()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from reference_gallery import WordEncoder
+from vector_files import DIM
 
 from retrieval import Gallery
 
@@ -15,6 +16,13 @@ RECORDS = [
     {"acno": "A4", "title": "the sea at night", "year": 1900},
     {"acno": "A5", "title": "still life with fruit"},
 ]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write is a bulk write, and blocks hold 256 rows of `vector_files.DIM` numbers."""
+    monkeypatch.setattr("retrieval.segments.LEAST", -1)
+    monkeypatch.setattr("retrieval.blocks.BYTES", 256 * DIM * 4)
 
 
 @pytest.fixture
