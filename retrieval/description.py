@@ -85,7 +85,7 @@ def describe(snapshot: Snapshot, encoder: str, home: Residence, threads: int | N
     found = engine()
     model = snapshot.active
     return GalleryInfo(
-        path=str(snapshot.folder),
+        path=str(_from_here(snapshot.folder)),
         format=snapshot.state.format,
         generation=snapshot.state.generation,
         count=snapshot.state.items,
@@ -111,6 +111,11 @@ def _on_disk(folder: Path) -> int:
         with contextlib.suppress(OSError):
             total += file.stat().st_size if file.is_file() else 0
     return total
+
+
+def _from_here(folder: Path) -> Path:
+    """A folder as one would name it from the working folder, if it lies in that."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _storage(snapshot: Snapshot, model: Model) -> str:

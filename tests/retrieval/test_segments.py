@@ -223,3 +223,21 @@ def test_a_damaged_gallery_is_not_compacted(
             gallery.compact()
         assert gallery.count() == N - 1
     assert names(folder) == left
+
+
+def test_info_tells_of_the_files_and_names_the_folder_from_here(
+    tmp_path: Path, X: np.ndarray, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Gallery.create("g", dim=DIM) as gallery:
+        assert gallery.info().storage == "float32 in gallery.sqlite"
+        gallery.add_vectors(range(10), X[:10])
+        assert gallery.info().storage == "float32 in gallery.sqlite and 1 file beside it"
+        gallery.add_vectors(range(10, 20), X[10:20])
+        assert gallery.info().storage == "float32 in gallery.sqlite and 2 files beside it"
+        assert gallery.info().path == "g"
+        monkeypatch.chdir("g")
+        assert gallery.info().path == "."
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert gallery.info().path == str(tmp_path / "g")
