@@ -34,6 +34,9 @@ _MOST = 256 << 20
 # What the system has not written yet when the commit comes, the commit waits for.
 _UNSYNCED = 32 << 20
 
+# The number of no file: the system refuses to write to it or to read from it.
+_CLOSED = -1
+
 _NAME = re.compile(r"vectors-[0-9a-f]{16}\.bin")
 
 # No name is there for a block that is neither in a file nor in the database.
@@ -63,7 +66,7 @@ class NewSegment:
         self._error: BaseException | None = None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
-            self._file: int | None = os.open(folder / self.name, flags, 0o666)
+            self._file = os.open(folder / self.name, flags, 0o666)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -99,7 +102,6 @@ class NewSegment:
             self._idle.set()
 
     def _lay(self, model: int, first: int, data: memoryview, step: int, width: int, start: int) -> None:
-        assert self._file is not None
         for at in range(0, len(data), step):
             part = data[at : at + step]
             n = len(part) // width
@@ -112,7 +114,6 @@ class NewSegment:
             self._sync()
 
     def _sync(self) -> None:
-        assert self._file is not None
         getattr(os, "fdatasync", os.fsync)(self._file)
         self._unsynced = 0
 
@@ -127,15 +128,15 @@ class NewSegment:
 
     def _close(self) -> None:
         # Once only: the number may be that of another file by then.
-        file, self._file = self._file, None
-        if file is not None:
+        file, self._file = self._file, _CLOSED
+        if file != _CLOSED:
             os.close(file)
 
     def seal(self) -> list[Placed]:
         """Make the file survive a power loss, and write no more to it; the blocks in it."""
         self._wait()
         try:
-            if self._file is not None:
+            if self._file != _CLOSED:
                 if self._unsynced:
                     self._sync()
                 self._close()
@@ -167,7 +168,7 @@ class Segments:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._name: str | None = None
-        self._file: int | None = None
+        self._file = _CLOSED
 
     def read(self, name: object, start: object, length: int) -> bytes | None:
         """So many bytes of a file from `start` on; fewer where it ends, None where there is no such file."""
@@ -178,7 +179,6 @@ class Segments:
                 self.close()
                 self._file = os.open(self._folder / name, os.O_RDONLY | getattr(os, "O_BINARY", 0))
                 self._name = name
-            assert self._file is not None
             os.lseek(self._file, start, os.SEEK_SET)
             return os.read(self._file, length)
         except OSError:
@@ -186,8 +186,8 @@ class Segments:
 
     def close(self) -> None:
         """Close the file that is open."""
-        file, self._file, self._name = self._file, None, None
-        if file is not None:
+        file, self._file, self._name = self._file, _CLOSED, None
+        if file != _CLOSED:
             os.close(file)
 
     def __enter__(self) -> Segments:
