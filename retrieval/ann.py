@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -180,14 +181,40 @@ def nested(index: Any) -> bool:
     return not isinstance(_within(index), faiss.IndexHNSW)
 
 
-def to_bytes(index: Any) -> NDArray[np.uint8]:
-    """An index as bytes."""
+def written_to(index: Any, out: Callable[[bytes], object]) -> None:
+    """Hand an index as bytes to `out`, a megabyte at a time, so that no second index lies in memory.
+
+    Raises
+    ------
+    BaseException
+        What `out` raised.
+    """
     faiss, _ = loaded()
-    return np.asarray(faiss.serialize_index(index), dtype=np.uint8)
+    raised: list[BaseException] = []
+
+    def take(part: bytes) -> int:
+        # FAISS would turn an exception into one of its own, and goes on whatever number of bytes is told.
+        try:
+            if not raised:
+                out(part)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised.append(error)
+        return len(part)
+
+    faiss.write_index(index, faiss.PyCallbackIOWriter(take))
+    if raised:
+        raise raised[0]
 
 
-def from_bytes(data: NDArray[np.uint8]) -> Any:
-    """The index that `to_bytes` wrote. The caller has checked the bytes: FAISS believes what it reads.
+def size_of(index: Any) -> int:
+    """Bytes that `written_to` hands on."""
+    sizes: list[int] = []
+    written_to(index, lambda part: sizes.append(len(part)))
+    return sum(sizes)
+
+
+def read_from(data: memoryview) -> Any:
+    """The index that `written_to` wrote. The caller has checked the bytes: FAISS believes what it reads.
 
     Raises
     ------
@@ -195,7 +222,15 @@ def from_bytes(data: NDArray[np.uint8]) -> Any:
         If FAISS of this version cannot read it.
     """
     faiss, _ = loaded()
+    place = 0
+
+    def give(n: int) -> bytes:
+        nonlocal place
+        place += n
+        return bytes(data[place - n : place])
+
+    reader = faiss.PyCallbackIOReader(give)
     try:
-        return faiss.deserialize_index(data)
+        return faiss.read_index(reader)
     except RuntimeError as error:
         raise ValueError(f"FAISS cannot read the index: {first_line(error)}") from error

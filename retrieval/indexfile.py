@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import struct
 import tempfile
@@ -38,19 +37,20 @@ def write(folder: Path, model: int, live: LiveIndex) -> str:
     """
     for left in folder.glob(_TEMPORARY + "*"):
         left.unlink(missing_ok=True)
-    codes = ann.to_bytes(live.index)
+    size = ann.size_of(live.index)
     digest = hashlib.sha256()
     handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
-            for part in (
-                _MAGIC + struct.pack("<QQQ", len(live.entries), live.trained_on, len(codes)),
-                live.entries.items.astype("<i8").tobytes(),
-                live.entries.slots.astype("<i8").tobytes(),
-                codes.tobytes(),
-            ):
+
+            def put(part: bytes) -> None:
                 digest.update(part)
                 file.write(part)
+
+            put(_MAGIC + struct.pack("<QQQ", len(live.entries), live.trained_on, size))
+            put(live.entries.items.astype("<i8").tobytes())
+            put(live.entries.slots.astype("<i8").tobytes())
+            ann.written_to(live.index, put)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, index_file(folder, model))
@@ -70,14 +70,14 @@ def read(folder: Path, model: int, plan: Plan, sha256: str) -> LiveIndex | None:
         return None
     if hashlib.sha256(data).hexdigest() != sha256 or not data.startswith(_MAGIC):
         return None
-    stream = io.BytesIO(data)
-    stream.seek(len(_MAGIC))
-    n, trained_on, size = struct.unpack("<QQQ", stream.read(24))
-    items = np.frombuffer(stream.read(8 * n), dtype="<i8").astype(np.int64)
-    slots = np.frombuffer(stream.read(8 * n), dtype="<i8").astype(np.int64)
-    codes = np.frombuffer(stream.read(size), dtype=np.uint8)
+    whole, place = memoryview(data), len(_MAGIC)
+    n, trained_on, size = struct.unpack_from("<QQQ", whole, place)
+    place += 24
+    items = np.frombuffer(whole, dtype="<i8", count=n, offset=place).astype(np.int64)
+    slots = np.frombuffer(whole, dtype="<i8", count=n, offset=place + 8 * n).astype(np.int64)
+    place += 16 * n
     try:
-        return LiveIndex(plan, ann.from_bytes(codes), Entries(items, slots), trained_on)
+        return LiveIndex(plan, ann.read_from(whole[place : place + size]), Entries(items, slots), trained_on)
     except ValueError:
         # Another version of FAISS: built anew like any other cache that is of no use.
         return None

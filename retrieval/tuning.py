@@ -97,7 +97,7 @@ def optimize(
         if spent > wanted.seconds and chosen is not None:
             remarks.append(f"{contender}: not tried, {spent:.0f} of {wanted.seconds:.0f} s were spent")
             continue
-        if wanted.memory is not None and not contender.place.gpus:
+        if wanted.memory is not None:
             would = _at_least(contender.factory, table)
             if would > wanted.memory:
                 remarks.append(f"{contender}: not built; more than {sized(would)}, {sized(wanted.memory)} are allowed")
@@ -176,7 +176,7 @@ def _trial(
     plan = Plan(factory, 1, wanted.k, wanted.k, wanted.recall, len(table))
     live = LiveIndex.built(plan, table, without, place.gpus)
     build = time.perf_counter() - started
-    size = len(ann.to_bytes(live.index)) + 24 * len(live.entries)
+    size = ann.size_of(live.index) + 24 * len(live.entries)
     options = list(_options(live, table, asked, wanted))
     timed = []
     for breadth, width, share in options:

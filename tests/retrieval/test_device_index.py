@@ -366,3 +366,17 @@ def test_no_selector_ever_reaches_the_gpu(
             assert [[int(hit.id) for hit in one] for one in hits] == rows.tolist()
         gallery.search(X[:5])
     assert set(given) == {None}
+
+
+def test_an_index_on_a_gpu_far_beyond_the_memory_is_not_built(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    install(monkeypatch, Library([8 * GB], graphs=True))
+    built: list[str] = []
+    make = placing.built
+    monkeypatch.setattr(
+        placing, "built", lambda factory, *rest, **more: built.append(factory) or make(factory, *rest, **more)
+    )
+    with Gallery.open(folder, device="cuda") as gallery:
+        plan = gallery.optimize(0.5, memory=250_000, progress=False)
+    assert [factory.partition(",")[2] for factory in built] == ["PQ16", "SQ8"]
+    for left_out in ("CAGRA64", "IVF128,Flat"):
+        assert any(line.startswith(f"{left_out} on cuda:0: not built; more than") for line in plan.remarks)

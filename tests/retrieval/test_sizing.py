@@ -26,7 +26,7 @@ def test_disk_is_within_a_fifth(tmp_path: Path, storage: str) -> None:
 def test_an_index_is_within_a_fifth(index: str) -> None:
     n, dim = 3000, 96
     X = unit(np.random.default_rng(0).standard_normal((n, dim)))
-    size = len(ann.to_bytes(ann.build(index, X, train_on=2000))) + 16 * n
+    size = ann.size_of(ann.build(index, X, train_on=2000)) + 16 * n
     assert estimate(n, dim, index=index).index == pytest.approx(size, rel=0.2)
 
 
