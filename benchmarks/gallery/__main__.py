@@ -69,7 +69,7 @@ def _run(part: str, name: str, cache: Path, quick: bool, file: Path) -> None:
     if part == "million":
         from benchmarks.gallery import million
 
-        title, body = "A million vectors", million.run(quick)
+        title, body = million.title(), million.run(quick)
     elif part == "safety":
         from benchmarks.gallery import safety
 
