@@ -13,7 +13,7 @@ from retrieval.compat.calibration import Calibration
 from retrieval.compat.errors import InvalidPairsError
 from retrieval.compat.fitting import SOLVED_UP_TO
 from retrieval.compat.mapfile import Parts
-from retrieval.compat.pairs import Float32, Int64
+from retrieval.compat.pairs import Float32, Int64, unit_rows
 from retrieval.upgrade.choosing import best_of
 from retrieval.upgrade.coverage import Coverage
 from retrieval.upgrade.queries import Queries
@@ -23,6 +23,11 @@ _LEAST_GROUPS = 3
 _LEAST_PAIRS = 20
 # Of fewer pairs a fifth is a gallery of less than 200 items.
 _HALVED_BELOW = 1000
+# An isometry meets a pair exactly where their cosine is less than 1 by this, at most; float32 rounds to a tenth of it.
+_EXACT = 1e-5
+# Directions in which vectors lie less, against the main one, are not spanned; so much of a vector may lie in them.
+_FLAT = 1e-3
+_LOOKED_AT = 2000
 # Of more pairs the second half would not be held out.
 _HALVED_AT_MOST = 2 * (QUERIES - 1)
 
@@ -110,6 +115,23 @@ class Evidence:
     def widest(self) -> Trial:
         """Pairs held out at random in the largest galleries."""
         return self.random if self.halves is None else self.halves
+
+    def turned(self, gallery_vectors: npt.ArrayLike | None) -> bool:
+        """Whether the new vectors are the old ones, turned: an isometry meets every pair that it has not seen exactly.
+
+        A few pairs show that, where they span all dims; where they do not, those that `gallery_vectors` lie in.
+        """
+        trial = self.random
+        if trial.kind != "isometry" or np.einsum("ij,ij->i", trial.queries, trial.stored).min() < 1 - _EXACT:
+            return False
+        _, lengths, axes = np.linalg.svd(trial.old, full_matrices=False)
+        axes = axes[lengths > _FLAT * lengths[0]]
+        if len(axes) == trial.old.shape[1]:
+            return True
+        if gallery_vectors is None:
+            return False
+        X = unit_rows(np.asanyarray(gallery_vectors)[:: max(len(np.asanyarray(gallery_vectors)) // _LOOKED_AT, 1)])
+        return bool((1 - np.square(X @ axes.T).sum(axis=1)).max() <= _FLAT)
 
     def calibration(self) -> Calibration:
         """Fit a calibration on the pairs held out at random: scores of mapped items against native ones."""

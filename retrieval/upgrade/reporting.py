@@ -65,6 +65,7 @@ def make_report(
         evidence.n_pairs,
         evidence.relatedness,
         upgrade.kind == "identity",
+        evidence.turned(gallery_vectors),
         _judged(
             _items_judged_by(labelled),
             labelled,

@@ -110,6 +110,8 @@ class Findings:
         z of the check that held-out pairs match.
     identical : bool
         Both models give the same vectors.
+    turned : bool
+        The new vectors are the old ones, turned.
     items : Judged
         With whole held-out items as queries.
     asked : Judged or None
@@ -121,6 +123,7 @@ class Findings:
     n_pairs: int
     relatedness: float | None
     identical: bool
+    turned: bool
     items: Judged
     asked: Judged | None
     uncovered: Interval | None
@@ -144,6 +147,10 @@ def decide(found: Findings, margin: float = 1.0) -> Verdict:
 
     if found.identical:
         reason = "both models give the same vectors, so that nothing changes"
+        return Verdict(Decision.SWITCH, None, reason, "the vectors alone")
+    lost_by_queries = "" if found.asked is None else _worst(found.asked.switched[-1], margin, at="estimate")
+    if found.turned and not lost_by_queries:
+        reason = "the new vectors are the old ones, turned: every held-out pair is met exactly, so that nothing changes"
         return Verdict(Decision.SWITCH, None, reason, "the vectors alone")
     if found.relatedness is not None and found.relatedness < LEAST_RELATEDNESS:
         return stay(

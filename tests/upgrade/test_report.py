@@ -110,6 +110,29 @@ def test_without_labels_a_backfill_is_credited_with_fewer_mapped_rows_alone():
                 assert [of.estimate, of.low, of.high] == pytest.approx(wanted)
 
 
+def test_few_pairs_show_that_a_model_was_turned_where_they_span_what_the_gallery_holds():
+    new, _, classes = CLEAR.items(80, seed=1)
+    stored = CLEAR.items(3000, seed=2)[0]
+    dim = new.shape[1]
+
+    def verdict(old, new, gallery=None, **more):
+        return Upgrade.fit(old, new, kinds=["isometry"], **more).report(gallery_vectors=gallery, n_items=3000).verdict
+
+    for told in (verdict(new, rotated(new)), verdict(new, rotated(new, dim=dim + 5), stored, classes=classes)):
+        assert told.decision is Decision.SWITCH
+        assert "the old ones, turned" in told.reason
+        assert told.judged_by == "the vectors alone"
+    noise = np.random.default_rng(0).standard_normal(new.shape).astype(np.float32)
+    assert verdict(new, rotated(new + 0.01 * noise)).decision is Decision.STAY
+    # Of pairs in half of the dims nothing is known of the others.
+    flat, inside, beside = new.copy(), stored.copy(), stored.copy()
+    flat[:, dim // 2 :] = inside[:, dim // 2 :] = 0
+    beside[:-1] = inside[:-1]
+    assert verdict(flat, rotated(flat)).decision is Decision.STAY
+    assert verdict(flat, rotated(flat), inside).decision is Decision.SWITCH
+    assert verdict(flat, rotated(flat), beside[-50:]).decision is Decision.STAY
+
+
 def test_verdicts_on_made_worlds():
     old, new, classes = CLEAR.items(900, seed=1)
 

@@ -14,7 +14,7 @@ def interval(estimate, low=None, high=None):
 
 
 def findings(items, asked=None, uncovered=None):
-    return Findings(1000, 50.0, False, items, asked, uncovered)
+    return Findings(1000, 50.0, False, False, items, asked, uncovered)
 
 
 def judged(switched, *, labelled=True, better=8.0, backfilled=(), n=500, larger=1.0):
@@ -114,6 +114,13 @@ def test_a_model_that_is_worse_by_itself_is_refused_for_what_its_queries_find():
     assert "the new model is worse by itself, 4.0 points of mAP lower" in lost.reason
     unlabelled = decide(findings(judged([interval(0.5)], better=-4.0, labelled=False)))
     assert "anew" not in unlabelled.reason
+
+
+def test_vectors_that_were_turned_are_switched_unless_queries_lose():
+    lost, won = judged([interval(-5.0)]), judged([interval(0.0)], n=30)
+    for asked, decision in ((None, Decision.SWITCH), (won, Decision.SWITCH), (lost, Decision.STAY)):
+        found = Findings(40, None, False, True, judged([interval(-9.0)]), asked, None)
+        assert decide(found).decision is decision
 
 
 def test_what_only_the_new_model_judges_is_advised_on_a_condition():
