@@ -9,7 +9,7 @@ Needs what `benchmarks.upgrade.fourth` needs, and PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -37,14 +37,22 @@ _PAIRED = 0.6
 
 def seventh() -> Iterator[Scenario]:
     """All of them; each is drawn by a generator of its own, so that none hangs on how the others were made."""
-    kinds = [kind for kind, n in KINDS.items() for _ in range(n)]
-    for number, kind in enumerate(kinds):
-        rng = np.random.default_rng([_SEED, number])
+    return (drawn(kind, _SEED, number, number) for number, kind in enumerate(listed(KINDS)))
+
+
+def listed(kinds: Mapping[str, int]) -> list[str]:
+    """Each kind as often as it is wanted."""
+    return [kind for kind, n in kinds.items() for _ in range(n)]
+
+
+def drawn(kind: str, seed: int, number: int, models: int) -> Scenario:
+    """An upgrade of a kind; `models` seeds its models and the split of its data set."""
+    rng = np.random.default_rng([seed, number])
+    source = SOURCES[rng.integers(len(SOURCES))]()
+    while kind == "open classes" and source.size > 1:
+        # An item and its match are all there is of such a class.
         source = SOURCES[rng.integers(len(SOURCES))]()
-        while kind == "open classes" and source.size > 1:
-            # An item and its match are all there is of such a class.
-            source = SOURCES[rng.integers(len(SOURCES))]()
-        yield _drawn(source, kind, rng, number)
+    return _drawn(source, kind, rng, models)
 
 
 def _drawn(source: Source, kind: str, rng: np.random.Generator, seed: int) -> Scenario:

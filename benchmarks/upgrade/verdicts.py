@@ -53,20 +53,26 @@ SETS = {
 }
 
 
-def quality(scores: Array, classes: Codes) -> tuple[float, float]:
-    """CMC@1 and mAP in percent of a square matrix of scores; the item itself is left out.
+def by_item(scores: Array, classes: Codes) -> Array:
+    """CMC@1 and mAP in percent of each row of a square matrix of scores, the item itself left out: (2, n).
 
-    Items with no other of their class have neither.
+    Items with no other of their class have neither, and are not among the n.
     """
     shared = np.bincount(classes)[classes] > 1
     others = scores.copy()
     np.fill_diagonal(others, -np.inf)
     first = classes[np.argmax(others, axis=1)] == classes
-    return 100 * float(first[shared].mean()), 100 * float(precisions(scores, classes)[shared].mean())
+    return 100 * np.stack([first[shared], precisions(scores, classes)[shared]])
 
 
 def truth(s: Scenario, upgrade: Upgrade, share: float) -> list[tuple[float, float]]:
     """CMC@1 and mAP of staying, of switching, of re-encoding all, and with a share re-encoded."""
+    means = [found.mean(axis=1) for found in truth_by_item(s, upgrade, share)]
+    return [(float(cmc), float(precision)) for cmc, precision in means]
+
+
+def truth_by_item(s: Scenario, upgrade: Upgrade, share: float) -> list[Array]:
+    """The same, item by item."""
     mapped = upgrade.map_gallery(s.old_gallery, model="old")
     native = s.new_gallery @ s.new_gallery.T
     crossed = upgrade.map_query(s.new_gallery, model="new") @ mapped.vectors.T
@@ -74,7 +80,7 @@ def truth(s: Scenario, upgrade: Upgrade, share: float) -> list[tuple[float, floa
     encoded[np.argsort(-mapped.spread, kind="stable")[: round(share * len(native))]] = True
     T = upgrade.map_query(s.new_gallery, model="new")
     mixed = np.where(encoded, native, upgrade.comparable(crossed, s.new_gallery, T))
-    return [quality(m, s.gallery_classes) for m in (s.old_gallery @ s.old_gallery.T, crossed, native, mixed)]
+    return [by_item(m, s.gallery_classes) for m in (s.old_gallery @ s.old_gallery.T, crossed, native, mixed)]
 
 
 def pays(found: tuple[float, float], stay: tuple[float, float]) -> bool:
