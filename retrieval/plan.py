@@ -144,6 +144,12 @@ class Plan:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not an index plan: {error}") from error
 
+    def __repr__(self) -> str:
+        return (
+            f"Plan({self.factory!r} on {self.device}, breadth {self.breadth}, {self.width} re-ranked, for "
+            f"recall@{self.k} {self.target:g} of {self.rows:,} rows; {len(self.trials)} tried)"
+        )
+
     def __str__(self) -> str:
         head, rows = self._table()
         return "\n".join([table(head, rows, right=range(len(head) - 7, len(head))), *_sentences(self.remarks)])

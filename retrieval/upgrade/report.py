@@ -174,6 +174,10 @@ class Report:
         """Look a search up by its name."""
         return _named(self.searches, name)
 
+    def __repr__(self) -> str:
+        advice, _, _ = str(self.verdict).partition(": ")
+        return f"Report({self.name!r}, {self.kind} map, {self.n_pairs:,} pairs: {advice})"
+
     def to_text(self) -> str:
         """Lay the report out for a terminal."""
         return rendering.text(self)

@@ -73,6 +73,8 @@ def test_the_status_of_an_upgrade_is_shown(gallery: Gallery) -> None:
 def test_a_plan_shows_every_trial_and_remark() -> None:
     trial = Trial("HNSW32", 64, 20, 0.9712, 0.96, 0.98, 12_345.6, 4_000_000, 1.25, True)
     plan = Plan("HNSW32", 64, 20, 10, 0.95, 1000, (trial, replace(trial, factory="Flat")), (EVIL,))
+    shown = "Plan('HNSW32' on cpu, breadth 64, 20 re-ranked, for recall@10 0.95 of 1,000 rows; 2 tried)"
+    assert repr(plan) == shown
     head, chosen, other = cells(plan._repr_html_())
     assert head[4] == "recall@10"
     assert chosen == ["*", "HNSW32", "64", "20", "0.9712", "0.960-0.980", "12,346", "4.0 MB", "1.2"]

@@ -291,6 +291,7 @@ def test_text_html_and_json_tell_the_same(report):
     assert number in page
     assert max(map(len, text.split("\n")[6:15])) <= 120
     assert "verdict: switch" in text
+    assert repr(report) == "Report('v1 → v2', gallery map, 1,500 pairs: switch)"
     assert "3.3 min of encoding" in text
     with pytest.raises(KeyError, match="mixed 0%"):
         report["mixed 7%"]
