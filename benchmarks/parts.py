@@ -62,6 +62,7 @@ PARTS = (
     Part("trained-nets", "trained maps on CLINC150", ("benchmarks.compat.trained_nets",), long=True),
     Part("omniglot", "trained maps on Omniglot", ("benchmarks.compat.omniglot",), long=True),
     Part("verdicts", "verdicts of reports, against the truth", ("benchmarks.upgrade.verdicts",), long=True),
+    Part("by-lot", "verdicts on four hundred upgrades drawn by lot", ("benchmarks.upgrade.eighth",), long=True),
     Part("switched", "a million vectors switched to another model", ("benchmarks.upgrade.million",), long=True),
     Part("gallery", "all of the gallery's parts at full size", ("benchmarks.gallery",), long=True),
     Part("safety", "300 kills, readers, altered bytes", ("benchmarks.gallery", "safety"), long=True),

@@ -82,12 +82,14 @@ def main() -> None:
         seconds, peak = measured.get()
         worker.join()
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 1e9
+    solved = upgrade.evidence is not None and upgrade.evidence.random.method == "solve"
     body = table(
-        ["items", "pairs", "add", "fit", "apply", "items a second", "peak memory of apply", "gallery after"],
+        ["items", "pairs", "map", "add", "fit", "apply", "items a second", "peak memory of apply", "gallery after"],
         [
             [
                 f"{arguments.items:,}",
                 f"{arguments.pairs:,}",
+                "kernel ridge" if solved else "kernel-weighted mean",
                 f"{added:.0f} s",
                 f"{fitted:.0f} s",
                 f"{seconds:.0f} s",
@@ -97,7 +99,8 @@ def main() -> None:
             ]
         ],
     )
-    write(RESULTS, "A million vectors switched", "python -m benchmarks.upgrade.million", body)
+    title = f"A million vectors switched by {arguments.pairs:,} pairs"
+    write(RESULTS, title, f"python -m benchmarks.upgrade.million --pairs {arguments.pairs}", body)
 
 
 if __name__ == "__main__":

@@ -135,7 +135,8 @@ def decide(found: Findings, margin: float = 1.0) -> Verdict:
     A switch is advised where the estimate of every decisive measure lies above −margin; where its interval does not,
     the reason says so. For a gallery of more than eight times a held-out one the whole interval must: few pairs hold
     out small galleries, in which a map loses less than among all, and an estimate above −margin is a loss too often.
-    The advice is then to stay, and to bring so many pairs more as would make it sure. A backfill costs encoder calls
+    The advice is then to stay, and to bring so many pairs more as would make it sure. What is the old model turned
+    may be switched however few pairs show it, if no queries lose by it. A backfill costs encoder calls
     and is to make sure: it is advised at the least share at which the whole 95 % interval of every measure lies above
     −margin. Where that takes more than half of the gallery, the advice is to stay.
     """
