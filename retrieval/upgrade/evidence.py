@@ -130,7 +130,8 @@ class Evidence:
             return True
         if gallery_vectors is None:
             return False
-        X = unit_rows(np.asanyarray(gallery_vectors)[:: max(len(np.asanyarray(gallery_vectors)) // _LOOKED_AT, 1)])
+        stored = np.asanyarray(gallery_vectors)
+        X = unit_rows(stored[:: max(len(stored) // _LOOKED_AT, 1)].astype(np.float64))
         return bool((1 - np.square(X @ axes.T).sum(axis=1)).max() <= _FLAT)
 
     def calibration(self) -> Calibration:

@@ -129,7 +129,8 @@ def test_few_pairs_show_that_a_model_was_turned_where_they_span_what_the_gallery
     flat[:, dim // 2 :] = inside[:, dim // 2 :] = 0
     beside[:-1] = inside[:-1]
     assert verdict(flat, rotated(flat)).decision is Decision.STAY
-    assert verdict(flat, rotated(flat), inside).decision is Decision.SWITCH
+    for within in (inside, inside.astype(np.float16), inside.tolist()):
+        assert verdict(flat, rotated(flat), within).decision is Decision.SWITCH
     assert verdict(flat, rotated(flat), beside[-50:]).decision is Decision.STAY
 
 
