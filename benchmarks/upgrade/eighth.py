@@ -1,4 +1,4 @@
-"""The verdict on four hundred upgrades drawn by lot, most of which no rule of the report was made on.
+"""The verdict on four hundred upgrades drawn by lot, which no rule of the report was made on.
 
     OMP_NUM_THREADS=1 python -m benchmarks.upgrade.eighth [seed]
 
@@ -52,14 +52,16 @@ class Told:
     sure: float
     gains: tuple[float, float]
 
+    @property
+    def decided(self) -> bool:
+        """Whether the 95 % interval of the truth lies on one side of the margin."""
+        return abs(self.sure) > 1.96
+
 
 def scenario(kind: str, seed: int, number: int) -> Scenario:
     """Draw until the gallery holds two classes, and pairs that a fit takes."""
-    for turn in count():
-        made = drawn(kind, seed, number + 10_000 * turn, 1_000 * seed + number)
-        if len(np.unique(made.gallery_classes)) > 1 and len(made.old) >= 20:
-            return made
-    raise AssertionError
+    turns = (drawn(kind, seed, number + 10_000 * turn, 1_000 * seed + number) for turn in count())
+    return next(made for made in turns if len(np.unique(made.gallery_classes)) > 1 and len(made.old) >= 20)
 
 
 def told(kind: str, seed: int, number: int) -> Told:
@@ -97,13 +99,12 @@ def summary(some: list[Told]) -> str:
     }
     rows = []
     for name, group in groups.items():
-        decided = [one for one in group if abs(one.sure) > 1.96]
-        rows.append([name, _share([one.right for one in group]), _share([one.strictly for one in group])])
-        rows[-1] += [_share([one.right for one in decided])]
+        shares = [one.right for one in group], [one.strictly for one in group], [o.right for o in group if o.decided]
+        rows.append([name, *map(_share, shares)])
     misses = [
         [one.name, f"{one.gains[0]:+.1f} / {one.gains[1]:+.1f}", f"{one.sure:+.1f}", one.decision]
         for one in sorted(some, key=lambda one: one.sure)
-        if not one.right and abs(one.sure) > 1.96
+        if one.decided and not one.right
     ]
     return (
         table(["upgrades", "right", "without the condition", "right where the truth is decided"], rows)
